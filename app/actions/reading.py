@@ -1,0 +1,225 @@
+"""Owns looking: what an actor may see of decisions, reviews and events. Changes nothing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.actions import _views
+from app.domain.access import Actor, Permission
+from app.domain.decision_type import cached_type
+from app.domain.errors import NotFound
+from app.store import decision_types, decisions, events, keys, people, reviews, stats
+from app.store.db import ReadTx, reads
+
+Row = Any
+P = Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a list. `next` is the key of the last row when there are more, as the caller's cursor takes it."""
+
+    data: Sequence[dict[str, Any]]
+    next: tuple[Any, ...] | None
+
+
+@reads
+def which_ended(tx: ReadTx, ids: frozenset[str]) -> set[str]:
+    """Which of the decisions are no longer pending."""
+    return decisions.ended(tx, ids)
+
+
+@reads
+def decision(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
+    """A decision with its reviews, judgements and verdicts. Raises NotFound, also when the actor may not read it."""
+    row = _readable(tx, actor, decision_id)
+    hide = row.id in _views.hidden(tx, actor, [row])
+    return _views.decision(row, hide=hide) | {"reviews": _reviews(tx, actor, row.id, hide)}
+
+
+@reads
+def decision_list(
+    tx: ReadTx, actor: Actor, filters: decisions.Filters, after: tuple[datetime, str] | None, limit: int
+) -> Page:
+    """Decisions that the actor may read, newest first, without `input` and `metadata`."""
+    actor.must(P.READ_DECISIONS)
+    allowed = replace(filters, types=actor.types(P.READ_DECISIONS))
+    rows = decisions.page(tx, allowed, after=after, limit=limit + 1)
+    hide = _views.hidden(tx, actor, rows[:limit])
+    last = rows[limit - 1] if len(rows) > limit else None
+    data = [_views.decision(row, hide=row.id in hide, payload=False) for row in rows[:limit]]
+    return Page(data, (last.created_at, last.id) if last else None)
+
+
+@reads
+def timeline(tx: ReadTx, actor: Actor, decision_id: str) -> list[dict[str, Any]]:
+    """Every event of a decision, oldest first, each with `actor.name`. Raises NotFound."""
+    row = _readable(tx, actor, decision_id)
+    hide = row.id in _views.hidden(tx, actor, [row])
+    return _named(tx, [_views.event(one, hide=hide) for one in events.of_decision(tx, decision_id)])
+
+
+@reads
+def event_list(
+    tx: ReadTx,
+    actor: Actor,
+    *,
+    type: str | None = None,
+    actor_id: str | None = None,
+    object_id: str | None = None,
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
+) -> Page:
+    """The audit trail, newest first. Proposals under blind review are hidden from those who may judge them."""
+    actor.must(P.READ_AUDIT)
+    rows = events.page(tx, type=type, actor_id=actor_id, object_id=object_id, before=before, limit=limit + 1)
+    allowed = actor.types(P.READ_AUDIT)
+    shown = [one for one in rows[:limit] if allowed is None or one.decision_type in allowed]
+    hide = _views.hidden(tx, actor, decisions.many(tx, {one.decision_id for one in shown if one.decision_id}).values())
+    last = rows[limit - 1] if len(rows) > limit else None
+    data = _named(tx, [_views.event(one, hide=one.decision_id in hide) for one in shown])
+    return Page(data, (last.created_at, last.id) if last else None)
+
+
+@reads
+def review(tx: ReadTx, actor: Actor, review_id: str) -> dict[str, Any]:
+    """A review as the actor sees it: with the lease's token if it is theirs, their judgement, and the decision.
+
+    Adds `may_take` (role and duties allow it), `holder_name`, `mine`. Raises NotFound.
+    """
+    row = reviews.get(tx, review_id)
+    if row is None or not (actor.may(P.REVIEW, row.decision_type) or actor.may(P.READ_DECISIONS, row.decision_type)):
+        raise NotFound("There is no such review.")
+    decision_row = decisions.get(tx, row.decision_id)
+    hide = row.decision_id in _views.hidden(tx, actor, [decision_row])
+    view = _views.review(row) | {"decision": _views.decision(decision_row, hide=hide), "server_time": tx.now()}
+    return view | _standing(tx, actor, row) | _said(tx, actor, row, hide)
+
+
+@reads
+def queue_list(
+    tx: ReadTx, actor: Actor, queue: str | None, after: reviews.Key | None, limit: int
+) -> tuple[Page, dict[str, int]]:
+    """Open reviews of the types the actor may review, most urgent first, and counts as in store.reviews.counts."""
+    actor.must(P.REVIEW)
+    allowed = actor.types(P.REVIEW)
+    rows = reviews.waiting_page(tx, allowed, queue, after=after, limit=limit + 1)
+    names = people.names(tx, {row.lease_holder for row in rows if row.lease_holder})
+    last = rows[limit - 1] if len(rows) > limit else None
+    data = [_queued(tx, actor, row, names) for row in rows[:limit]]
+    counts = reviews.counts(tx, _taker(actor), queue)
+    page = Page(data, (last.priority, last.due_at, last.id) if last else None)
+    return page, {name: int(getattr(counts, name)) for name in ("waiting", "held", "mine", "snoozed", "barred")}
+
+
+@reads
+def waiting_count(tx: ReadTx, actor: Actor) -> int:
+    """How many open reviews the actor could take now."""
+    return int(reviews.counts(tx, _taker(actor), None).waiting) if actor.may(P.REVIEW) else 0
+
+
+@reads
+def queue_stats(tx: ReadTx) -> list[dict[str, Any]]:
+    """Per queue: open, held and late reviews, and the creation of the oldest."""
+    return [dict(row._mapping) for row in stats.queues(tx)]
+
+
+@reads
+def tier_counts(tx: ReadTx, days: int) -> list[dict[str, Any]]:
+    """Decisions of the last `days` days by type, tier and status, with how many were overturned."""
+    return [dict(row._mapping) for row in stats.tiers(tx, tx.now() - timedelta(days=days))]
+
+
+def _readable(tx: ReadTx, actor: Actor, decision_id: str) -> Row:
+    row = decisions.get(tx, decision_id)
+    if row is None or not _may_read(actor, row):
+        raise NotFound("There is no such decision.")
+    return row
+
+
+def _may_read(actor: Actor, row: Row) -> bool:
+    # A service sees what it submitted, whatever else its key may do.
+    own = actor.kind == "key" and row.service == actor.service and actor.may(P.SUBMIT)
+    return own or actor.may(P.READ_DECISIONS, row.decision_type)
+
+
+def _reviews(tx: ReadTx, actor: Actor, decision_id: str, hide: bool) -> list[dict[str, Any]]:
+    rows = reviews.of_decision(tx, decision_id)
+    ids = [row.id for row in rows]
+    said, judged = reviews.verdicts(tx, ids), reviews.judgements(tx, ids)
+    names = people.names(tx, {one.person_id for one in (*said, *judged)})
+    views = []
+    for row in rows:
+        view = _views.review(row)
+        view["verdicts"] = _of(row.id, said, names, _views.verdict, actor, hide)
+        view["judgements"] = _of(row.id, judged, names, _views.judgement, actor, hide)
+        views.append(view)
+    return views
+
+
+def _of(review_id: str, rows: Any, names: dict[str, str], view: Any, actor: Actor, hide: bool) -> list[dict[str, Any]]:
+    mine = [one for one in rows if one.review_id == review_id and (not hide or one.person_id == actor.person_id)]
+    return [view(one) | {"person_name": names.get(one.person_id, one.person_id)} for one in mine]
+
+
+def _standing(tx: ReadTx, actor: Actor, row: Row) -> dict[str, Any]:
+    live = row.lease_expires_at is not None and row.lease_expires_at > tx.now()
+    # The newest holder may still finish after their time is over, as long as nobody else has claimed.
+    mine = row.lease_holder is not None and row.lease_holder == actor.person_id and row.state == "open"
+    names = people.names(tx, {row.lease_holder} if row.lease_holder else set())
+    permitted = actor.person_id is not None and actor.may(P.REVIEW) and reviews.takeable(tx, _taker(actor), row.id)
+    return {
+        "mine": mine,
+        "token": row.lease_token if mine else None,
+        "held": live,
+        "holder_name": names.get(row.lease_holder) if live else None,
+        "may_take": permitted and row.state == "open",
+    }
+
+
+def _said(tx: ReadTx, actor: Actor, row: Row, hide: bool) -> dict[str, Any]:
+    (view,) = (one for one in _reviews(tx, actor, row.decision_id, hide) if one["id"] == row.id)
+    mine = next((one for one in view["judgements"] if one["person_id"] == actor.person_id), None)
+    return {"verdicts": view["verdicts"], "judgements": view["judgements"], "my_judgement": mine}
+
+
+def _queued(tx: ReadTx, actor: Actor, row: Row, names: dict[str, str]) -> dict[str, Any]:
+    live = row.lease_expires_at is not None and row.lease_expires_at > tx.now()
+    return _views.review(row) | {
+        "subject": row.subject,
+        "external_id": row.external_id,
+        "service": row.service,
+        "input": json.loads(row.input),
+        "proposal_outcome": None if row.blind else row.proposal_outcome,
+        "confidence": None if row.blind else row.confidence,
+        "held": live,
+        "mine": live and row.lease_holder == actor.person_id,
+        "holder_name": names.get(row.lease_holder) if live else None,
+        "snoozed": row.available_at > tx.now(),
+        "late": row.due_at <= tx.now(),
+    }
+
+
+def _taker(actor: Actor) -> reviews.Taker:
+    return reviews.Taker(str(actor.person_id), actor.types(P.REVIEW), actor.types(P.REVIEW_ESCALATED))
+
+
+def _named(tx: ReadTx, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    actors = {one["actor"]["id"] for one in found} | {one["actor"]["person"] for one in found}
+    ids = {one for one in actors if one}
+    names = people.names(tx, ids) | keys.names(tx, ids) | {"system": "Handrail"}
+    for one in found:
+        who = one["actor"]["person"] or one["actor"]["id"]
+        one["actor"]["name"] = names.get(who, who)
+    return found
+
+
+@reads
+def decision_type(tx: ReadTx, actor: Actor, slug: str) -> Any:
+    """The decision type, read (domain.decision_type.DecisionType). Raises NotFound."""
+    row = decision_types.get(tx, slug)
+    if row is None or not (actor.may(P.READ_POLICIES, slug) or actor.may(P.READ_DECISIONS, slug)):
+        raise NotFound("There is no such decision type.")
+    return cached_type(row.document)

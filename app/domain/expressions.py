@@ -1,0 +1,177 @@
+"""Owns expressions in policies: CEL over `input`, `proposal`, `model` and `metadata`, compiled once, run totally.
+
+Must not decide what a result means; an expression that fails gives None, never an exception.
+Source: https://github.com/google/cel-spec (this implementation has no cost limit, hence the limits here).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import cel
+
+MAX_TEXT: Final = 2_000
+MAX_NESTED: Final = 2
+MAX_COMPREHENSIONS: Final = 4
+MAX_STEPS: Final = 1_000_000  # elements that one comprehension inside another may visit
+NAMES: Final = ("input", "proposal", "model", "metadata")
+COMPREHENSIONS: Final = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map"})
+FUNCTIONS: Final = frozenset({
+    "bytes", "contains", "double", "duration", "endsWith", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear",
+    "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds", "has", "int", "matches",
+    "size", "startsWith", "string", "timestamp", "uint",
+})  # fmt: skip
+
+_TOKEN = re.compile(
+    r"""(?P<skip>[ \t\r\n\f]+|//[^\n]*)
+    |(?P<text>[bB]?(?:[rR](?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\r\n]*"|'[^'\r\n]*')
+        |\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\\r\n])*"|'(?:\\.|[^'\\\r\n])*'))
+    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:[0-9]+\.)?[0-9]+(?:[eE][-+]?[0-9]+)?[uU]?)
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<mark>[-+*/%<>=!&|?:.,()\[\]{}])""",
+    re.VERBOSE | re.DOTALL,
+)
+_CONSTANTS = frozenset({"true", "false", "null", "in"})
+
+
+class Unacceptable(ValueError):
+    """The expression is refused; the message is a sentence that says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression. `nested` is how deep its comprehensions nest (0: none)."""
+
+    text: str
+    program: cel.Program
+    nested: int
+    names: frozenset[str]
+
+
+def compile_expression(text: str) -> Expression:
+    """Compile CEL text of at most 2,000 characters. Raises Unacceptable with one sentence."""
+    if len(text) > MAX_TEXT:
+        raise Unacceptable(f"An expression may have {MAX_TEXT:,} characters at most.")
+    scan = _Scan(list(_tokens(text)))
+    scan.run()
+    try:
+        program = cel.compile(text)
+        references = program.references()
+    except BaseException as error:
+        _reraise_exits(error)
+        raise Unacceptable("The expression cannot be read as CEL.") from None
+    names = frozenset(references["variables"])
+    _only_known(names - frozenset(NAMES) - scan.bound, "name", NAMES)
+    _only_known({name for name in references["functions"] if name[0].isalpha()} - FUNCTIONS, "function", FUNCTIONS)
+    return Expression(text, program, scan.deepest, names)
+
+
+def quotes_proposal(expression: Expression) -> bool:
+    """Whether the expression reads `proposal`, so that its result gives something of it away."""
+    return "proposal" in expression.names
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names that expressions of one decision see. One context serves all of them, made when first needed."""
+
+    variables: Mapping[str, Any]
+    _context: cel.Context | None = field(default=None, repr=False)
+    _width: int | None = field(default=None, repr=False)
+
+    def holds(self, expression: Expression) -> bool | None:
+        """True or false; None when the expression fails, is no boolean, or would take too long."""
+        try:
+            if expression.nested > 1 and self._widest() ** expression.nested > MAX_STEPS:
+                return None
+            if self._context is None:
+                self._context = cel.Context(dict(self.variables))
+            result = expression.program.execute(self._context)
+        except BaseException as error:  # the engine's panics are no Exception
+            _reraise_exits(error)
+            return None
+        return result if isinstance(result, bool) else None
+
+    def _widest(self) -> int:
+        if self._width is None:
+            self._width = max(_width(value) for value in self.variables.values())
+        return self._width
+
+
+def _reraise_exits(error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        raise error
+
+
+def _width(value: Any) -> int:
+    """The size of the largest list or mapping in `value`."""
+    if not isinstance(value, Mapping | list | tuple):
+        return 1
+    items = value.values() if isinstance(value, Mapping) else value
+    return max(len(value), max((_width(item) for item in items), default=1))
+
+
+def _only_known(unknown: frozenset[str] | set[str], what: str, known: tuple[str, ...] | frozenset[str]) -> None:
+    if unknown:
+        raise Unacceptable(f"`{min(unknown)[:64]}` is no {what} here; the {what}s are {', '.join(sorted(known))}.")
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if not found:
+            raise Unacceptable(f"The expression cannot be read as CEL at character {at + 1}.")
+        at = found.end()
+        if found.lastgroup and found.lastgroup != "skip":
+            yield found.lastgroup, found[0]
+
+
+@dataclass(slots=True)
+class _Scan:
+    """One walk over the tokens: who binds which name, where it may be used, and how deep comprehensions nest."""
+
+    tokens: list[tuple[str, str]]
+    open: list[str | None] = field(default_factory=list)  # for each open bracket, the name it binds
+    bound: set[str] = field(default_factory=set)
+    deepest: int = 0
+    count: int = 0
+
+    def run(self) -> None:
+        for index, (kind, text) in enumerate(self.tokens):
+            if kind == "mark" and text in "([{":
+                self.enter(index)
+            elif kind == "mark" and text in ")]}":
+                if self.open:
+                    self.open.pop()
+            elif kind == "name":
+                self.name(index, text)
+
+    def enter(self, index: int) -> None:
+        before, at = self.look(index - 1), self.look(index)
+        if at == "{" and self.tokens[index - 1 : index] and self.tokens[index - 1][0] == "name" and before != "in":
+            raise Unacceptable("Messages such as Name{...} are not taken; use a map.")
+        if at == "(" and before in COMPREHENSIONS and self.look(index - 2) == ".":
+            variable = self.look(index + 1)
+            self.bound.add(variable)
+            self.open.append(variable)
+            self.count += 1
+            self.deepest = max(self.deepest, sum(name is not None for name in self.open))
+        else:
+            self.open.append(None)
+        if self.deepest > MAX_NESTED:
+            raise Unacceptable(f"Comprehensions may be nested {MAX_NESTED} deep at most.")
+        if self.count > MAX_COMPREHENSIONS:
+            raise Unacceptable(f"An expression may have {MAX_COMPREHENSIONS} comprehensions at most.")
+
+    def name(self, index: int, text: str) -> None:
+        if self.look(index - 1) == "." or text in _CONSTANTS:
+            return
+        if self.look(index + 1) == "(":
+            _only_known({text} - FUNCTIONS, "function", FUNCTIONS)
+        elif text not in self.open:
+            _only_known({text} - set(NAMES), "name", NAMES)
+
+    def look(self, index: int) -> str:
+        return self.tokens[index][1] if 0 <= index < len(self.tokens) else ""

@@ -1,0 +1,1 @@
+"""The only SQL. Every function takes a transaction first; siblings never import each other, save db and tables."""

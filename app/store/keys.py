@@ -1,0 +1,130 @@
+"""Owns API keys and the answers kept for their Idempotency-Keys."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.domain.access import Actor, Grant
+from app.domain.keys import same_digest, split_key
+from app.store.db import ReadTx, WriteTx
+from app.store.tables import api_key, idempotency, person, role_grant
+
+
+def actors(tx: ReadTx, presented: Iterable[str]) -> dict[str, Actor]:
+    """Whoever stands behind each presented key (`hr_<public>_<secret>`); wrong, expired, revoked ones are left out."""
+    split = {text: parts for text in set(presented) if (parts := split_key(text))}
+    found = {row.public: row for row in tx.rows(_with_person({public for public, _ in split.values()}))}
+    alive = {}
+    for text, (public, secret_hash) in split.items():
+        row = found.get(public)
+        if row and same_digest(row.secret_hash, secret_hash) and _alive(row, tx.now()):
+            alive[text] = row
+    grants = _grants(tx, {row.person_id for row in alive.values() if row.person_id})
+    return {text: _actor(row, grants.get(row.person_id, ())) for text, row in alive.items()}
+
+
+def _with_person(publics: set[str]) -> sa.Select[Any]:
+    acting = [person.c[name].label(f"person_{name}") for name in ("name", "zone", "disabled_at")]
+    joined = api_key.outerjoin(person, person.c.id == api_key.c.person_id)
+    return sa.select(api_key, *acting).select_from(joined).where(api_key.c.public.in_(sorted(publics)))
+
+
+def _alive(row: sa.Row[Any], now: datetime) -> bool:
+    in_time = row.expires_at is None or row.expires_at > now
+    return in_time and row.revoked_at is None and row.person_disabled_at is None
+
+
+def _grants(tx: ReadTx, person_ids: set[str]) -> dict[str, tuple[Grant, ...]]:
+    found: dict[str, tuple[Grant, ...]] = {}
+    if person_ids:
+        for row in tx.rows(sa.select(role_grant).where(role_grant.c.person_id.in_(sorted(person_ids)))):
+            found[row.person_id] = (*found.get(row.person_id, ()), Grant(row.role, row.decision_type))
+    return found
+
+
+def _actor(row: sa.Row[Any], grants: tuple[Grant, ...]) -> Actor:
+    return Actor(
+        kind="key",
+        id=row.id,
+        name=row.person_name or row.name,
+        person_id=row.person_id,
+        key_id=row.id,
+        owner_id=row.owner_id,
+        service=row.name,
+        grants=grants,
+        scopes=frozenset(row.scopes.split()),
+        zone=row.person_zone or "UTC",
+    )
+
+
+def get(tx: ReadTx, key_id: str) -> sa.Row[Any] | None:
+    return tx.row(sa.select(api_key).where(api_key.c.id == key_id))
+
+
+def all(tx: ReadTx) -> Sequence[sa.Row[Any]]:
+    return tx.rows(sa.select(api_key).order_by(api_key.c.created_at.desc(), api_key.c.id.desc()))
+
+
+def names(tx: ReadTx, ids: set[str]) -> dict[str, str]:
+    if not ids:
+        return {}
+    return {
+        row.id: row.name
+        for row in tx.rows(sa.select(api_key.c.id, api_key.c.name).where(api_key.c.id.in_(sorted(ids))))
+    }
+
+
+def insert(tx: WriteTx, row: dict[str, Any]) -> None:
+    tx.insert(api_key, [row])
+
+
+def revoke(tx: WriteTx, key_id: str) -> bool:
+    """Whether the key was alive."""
+    alive = (api_key.c.id == key_id) & api_key.c.revoked_at.is_(None)
+    return tx.run(api_key.update().where(alive).values(revoked_at=tx.now())) == 1
+
+
+def reserve_answers(tx: WriteTx, wanted: Sequence[tuple[str, str, str, str]]) -> set[tuple[Any, ...]]:
+    """Take (key_id, route, key, fingerprint) rows in a fixed order; returns the (key_id, route, key) that were free.
+
+    Waits for a concurrent twin's commit, so that what is not free can be read afterwards.
+    """
+    rows = [
+        {"key_id": k, "route": r, "key": i, "fingerprint": f, "created_at": tx.now(), "answer": None}
+        for k, r, i, f in sorted(wanted)
+    ]
+    names = ["key_id", "route", "key"]
+    return tx.insert_missing(idempotency, rows, conflict=names, returning=names)
+
+
+def answers(tx: ReadTx, wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], sa.Row[Any]]:
+    columns = sa.tuple_(idempotency.c.key_id, idempotency.c.route, idempotency.c.key)
+    rows = tx.rows(sa.select(idempotency).where(columns.in_(sorted(set(wanted)))))
+    return {(row.key_id, row.route, row.key): row for row in rows}
+
+
+def keep_answers(tx: WriteTx, kept: Sequence[tuple[tuple[str, str, str], str]]) -> None:
+    if not kept:
+        return
+    statement = idempotency.update().where(
+        idempotency.c.key_id == sa.bindparam("k"),
+        idempotency.c.route == sa.bindparam("r"),
+        idempotency.c.key == sa.bindparam("i"),
+    )
+    tx.run(
+        statement.values(answer=sa.bindparam("a")),
+        [{"k": key[0], "r": key[1], "i": key[2], "a": answer} for key, answer in kept],
+    )
+
+
+def forget_answers(tx: WriteTx, wanted: Iterable[tuple[str, str, str]]) -> None:
+    """Give back reservations whose effect was refused: the caller may mend the body and use the same key again."""
+    for key_id, route, key in wanted:
+        same = (idempotency.c.key_id == key_id) & (idempotency.c.route == route) & (idempotency.c.key == key)
+        tx.run(idempotency.delete().where(same))
+
+
+def drop_answers_before(tx: WriteTx, moment: datetime) -> int:
+    return tx.run(idempotency.delete().where(idempotency.c.created_at < moment))

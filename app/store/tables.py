@@ -1,0 +1,331 @@
+"""Owns every table, index and check: the schema at a glance. Must not validate (`table=True` does not) nor query."""
+
+from datetime import datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from app.store.db import UtcDateTime
+
+TEXT = sa.Text()
+
+
+def _one_of(column: str, *values: str) -> sa.CheckConstraint:
+    quoted = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({quoted})", name=f"{column}_known")
+
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Queue(SQLModel, table=True):
+    """A named list of reviews with its own lease length."""
+
+    __tablename__ = "queue"
+    __table_args__ = (sa.CheckConstraint("lease_seconds BETWEEN 10 AND 86400", name="lease_seconds"),)
+    slug: str = Field(primary_key=True, sa_type=TEXT)
+    title: str = Field(sa_type=TEXT)
+    lease_seconds: int = 900
+
+
+class DecisionType(SQLModel, table=True):
+    """One kind of AI decision: its document (JSON), and the key that its samples are drawn with."""
+
+    __tablename__ = "decision_type"
+    slug: str = Field(primary_key=True, sa_type=TEXT)
+    title: str = Field(sa_type=TEXT)
+    queue: str = Field(foreign_key="queue.slug", sa_type=TEXT)
+    document: str = Field(sa_type=TEXT)
+    digest: str = Field(sa_type=TEXT)
+    revision: int
+    sampling_key: str = Field(sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    changed_at: datetime = Field(sa_type=UtcDateTime)
+    archived_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Policy(SQLModel, table=True):
+    """One version of the policy of a decision type. `source` is what its author typed."""
+
+    __tablename__ = "policy"
+    __table_args__ = (
+        _one_of("state", "draft", "proposed", "active", "retired"),
+        sa.Index(
+            "uq_policy_active",
+            "decision_type",
+            unique=True,
+            sqlite_where=sa.text("state = 'active'"),
+            postgresql_where=sa.text("state = 'active'"),
+        ),
+    )
+    decision_type: str = Field(primary_key=True, foreign_key="decision_type.slug", sa_type=TEXT)
+    version: int = Field(primary_key=True)
+    state: str = Field(sa_type=TEXT)
+    document: str = Field(sa_type=TEXT)
+    source: str = Field(sa_type=TEXT)
+    digest: str = Field(sa_type=TEXT)
+    note: str | None = Field(default=None, sa_type=TEXT)
+    created_by: str = Field(sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    activated_by: str | None = Field(default=None, sa_type=TEXT)
+    activated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Person(SQLModel, table=True):
+    """Somebody who can sign in. Events carry the id, never the name."""
+
+    __tablename__ = "person"
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    email: str = Field(unique=True, sa_type=TEXT)
+    name: str = Field(sa_type=TEXT)
+    password_hash: str | None = Field(default=None, sa_type=TEXT)
+    zone: str = Field(default="UTC", sa_type=TEXT)
+    shortcuts: bool = True
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RoleGrant(SQLModel, table=True):
+    """A role that a person holds for one decision type, or `*`."""
+
+    __tablename__ = "role_grant"
+    __table_args__ = (_one_of("role", "admin", "policy_owner", "reviewer", "lead", "auditor"),)
+    person_id: str = Field(primary_key=True, foreign_key="person.id", sa_type=TEXT)
+    role: str = Field(primary_key=True, sa_type=TEXT)
+    decision_type: str = Field(primary_key=True, sa_type=TEXT)
+    granted_at: datetime = Field(sa_type=UtcDateTime)
+    granted_by: str = Field(sa_type=TEXT)
+
+
+class Session(SQLModel, table=True):
+    """A signed-in browser. Only the SHA-256 of its random id is kept."""
+
+    __tablename__ = "session"
+    id_hash: str = Field(primary_key=True, sa_type=TEXT)
+    person_id: str = Field(foreign_key="person.id", index=True, sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Throttle(SQLModel, table=True):
+    """Failed sign-ins of one bucket (an address or an account, hashed)."""
+
+    __tablename__ = "throttle"
+    bucket: str = Field(primary_key=True, sa_type=TEXT)
+    failures: int
+    since: datetime = Field(sa_type=UtcDateTime)
+    blocked_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ApiKey(SQLModel, table=True):
+    """A service's key, or one that acts as a person (`person_id`). Only the secret's SHA-256 is kept."""
+
+    __tablename__ = "api_key"
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    public: str = Field(unique=True, sa_type=TEXT)
+    secret_hash: str = Field(sa_type=TEXT)
+    name: str = Field(sa_type=TEXT)
+    scopes: str = Field(sa_type=TEXT)
+    person_id: str | None = Field(default=None, foreign_key="person.id", sa_type=TEXT)
+    owner_id: str | None = Field(default=None, foreign_key="person.id", sa_type=TEXT)
+    created_by: str = Field(sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Idempotency(SQLModel, table=True):
+    """The first answer to an Idempotency-Key, kept in the transaction of its effect."""
+
+    __tablename__ = "idempotency"
+    key_id: str = Field(primary_key=True, sa_type=TEXT)
+    route: str = Field(primary_key=True, sa_type=TEXT)
+    key: str = Field(primary_key=True, sa_type=TEXT)
+    fingerprint: str = Field(sa_type=TEXT)
+    answer: str | None = Field(default=None, sa_type=TEXT)
+    created_at: datetime = Field(index=True, sa_type=UtcDateTime)
+
+
+class Decision(SQLModel, table=True):
+    """One thing an AI service proposed, how it was routed and how it ended. JSON columns hold text as it came."""
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        sa.UniqueConstraint("service", "external_id"),
+        _one_of("tier", "autonomous", "review_required", "human_decides"),
+        _one_of("status", "pending", "final", "cancelled"),
+        _one_of("decided_by", "policy", "reviewer", "timeout"),
+        sa.CheckConstraint("(status = 'final') = (outcome IS NOT NULL)", name="final_has_outcome"),
+        sa.CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_range"),
+        sa.Index("ix_decision_created_at_id", "created_at", "id"),
+        sa.Index("ix_decision_decision_type_created_at", "decision_type", "created_at", "id"),
+    )
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    decision_type: str = Field(foreign_key="decision_type.slug", sa_type=TEXT)
+    service: str = Field(sa_type=TEXT)
+    key_id: str = Field(sa_type=TEXT)
+    owner_id: str | None = Field(default=None, sa_type=TEXT)
+    external_id: str | None = Field(default=None, sa_type=TEXT)
+    fingerprint: str = Field(sa_type=TEXT)
+    subject: str | None = Field(default=None, sa_type=TEXT)
+    model_name: str = Field(sa_type=TEXT)
+    model_version: str | None = Field(default=None, sa_type=TEXT)
+    proposal_outcome: str = Field(sa_type=TEXT)
+    confidence: float | None = None
+    proposal: str = Field(sa_type=TEXT)
+    input: str = Field(sa_type=TEXT)
+    metadata_: str = Field(sa_column=sa.Column("metadata", TEXT, nullable=False))
+    declared_stakes: str | None = Field(default=None, sa_type=TEXT)
+    stakes: str = Field(sa_type=TEXT)
+    tier: str = Field(sa_type=TEXT)
+    reasons: str = Field(sa_type=TEXT)
+    policy_version: int | None = None
+    policy_digest: str | None = Field(default=None, sa_type=TEXT)
+    type_digest: str = Field(sa_type=TEXT)
+    sampled: bool
+    inclusion_probability: float
+    status: str = Field(sa_type=TEXT)
+    outcome: str | None = Field(default=None, sa_type=TEXT)
+    decided_by: str | None = Field(default=None, sa_type=TEXT)
+    overturned_outcome: str | None = Field(default=None, sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    final_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    overturned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+OPEN: dict[str, Any] = {"sqlite_where": sa.text("state = 'open'"), "postgresql_where": sa.text("state = 'open'")}
+
+
+class Review(SQLModel, table=True):
+    """A work item that asks people for a verdict. Free when open, available, and its lease absent or over."""
+
+    __tablename__ = "review"
+    __table_args__ = (
+        _one_of("kind", "gate", "sample"),
+        _one_of("tier", "autonomous", "review_required", "human_decides"),
+        _one_of("state", "open", "settled", "expired", "cancelled"),
+        sa.CheckConstraint("level BETWEEN 0 AND 1", name="level_known"),
+        sa.CheckConstraint("(lease_holder IS NULL) = (lease_expires_at IS NULL)", name="lease_whole"),
+        sa.Index("ix_review_open_queue", "queue", "priority", "due_at", "id", **OPEN),
+        sa.Index("ix_review_open", "priority", "due_at", "id", **OPEN),
+        sa.Index("ix_review_open_expires_at", "expires_at", **OPEN),
+    )
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    decision_id: str = Field(foreign_key="decision.id", index=True, sa_type=TEXT)
+    decision_type: str = Field(sa_type=TEXT)
+    queue: str = Field(foreign_key="queue.slug", sa_type=TEXT)
+    kind: str = Field(sa_type=TEXT)
+    tier: str = Field(sa_type=TEXT)
+    stakes: str = Field(sa_type=TEXT)
+    priority: int
+    level: int = 0
+    state: str = Field(sa_type=TEXT)
+    blind: bool
+    required: int
+    owner_id: str | None = Field(default=None, sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    on_expiry: str | None = Field(default=None, sa_type=TEXT)
+    available_at: datetime = Field(sa_type=UtcDateTime)
+    lease_token: int = Field(default=0, sa_type=sa.BigInteger)
+    lease_holder: str | None = Field(default=None, sa_type=TEXT)
+    lease_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    lease_announced: bool = False
+    overdue_announced: bool = False
+    note: str | None = Field(default=None, sa_type=TEXT)
+    outcome: str | None = Field(default=None, sa_type=TEXT)
+    settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Judgement(SQLModel, table=True):
+    """What a reviewer said before they saw the proposal, and when it was then shown to them. Append-only."""
+
+    __tablename__ = "judgement"
+    review_id: str = Field(primary_key=True, foreign_key="review.id", sa_type=TEXT)
+    person_id: str = Field(primary_key=True, foreign_key="person.id", sa_type=TEXT)
+    outcome: str = Field(sa_type=TEXT)
+    reason_code: str | None = Field(default=None, sa_type=TEXT)
+    rationale: str | None = Field(default=None, sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Verdict(SQLModel, table=True):
+    """What one reviewer said; one per person and review. `proposal_shown_at` is null if it never was. Append-only."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (
+        sa.UniqueConstraint("review_id", "person_id"),
+        _one_of("action", "approve", "override", "decide", "escalate", "abstain"),
+        sa.CheckConstraint("(action IN ('escalate', 'abstain')) = (outcome IS NULL)", name="ruling_has_outcome"),
+    )
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    review_id: str = Field(foreign_key="review.id", sa_type=TEXT)
+    decision_id: str = Field(foreign_key="decision.id", index=True, sa_type=TEXT)
+    person_id: str = Field(foreign_key="person.id", sa_type=TEXT)
+    key_id: str | None = Field(default=None, sa_type=TEXT)
+    action: str = Field(sa_type=TEXT)
+    outcome: str | None = Field(default=None, sa_type=TEXT)
+    reason_code: str | None = Field(default=None, sa_type=TEXT)
+    rationale: str | None = Field(default=None, sa_type=TEXT)
+    lease_token: int = Field(sa_type=sa.BigInteger)
+    claimed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proposal_shown_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Event(SQLModel, table=True):
+    """One row per thing that happened. `body` is canonical JSON, made once. Append-only, by triggers."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        sa.Index("ix_event_created_at_id", "created_at", "id"),
+        sa.Index("ix_event_object_id", "object_id", "created_at"),
+    )
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    type: str = Field(sa_type=TEXT)
+    actor_id: str = Field(sa_type=TEXT)
+    object_id: str = Field(sa_type=TEXT)
+    decision_id: str | None = Field(default=None, index=True, sa_type=TEXT)
+    decision_type: str | None = Field(default=None, sa_type=TEXT)
+    body: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class Heartbeat(SQLModel, table=True):
+    """When a worker was last alive."""
+
+    __tablename__ = "heartbeat"
+    worker: str = Field(primary_key=True, sa_type=TEXT)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+def _table(model: type[SQLModel]) -> sa.Table:
+    return cast(sa.Table, model.__table__)  # type: ignore[attr-defined]
+
+
+queue = _table(Queue)
+decision_type = _table(DecisionType)
+policy = _table(Policy)
+person = _table(Person)
+role_grant = _table(RoleGrant)
+session = _table(Session)
+throttle = _table(Throttle)
+api_key = _table(ApiKey)
+idempotency = _table(Idempotency)
+decision = _table(Decision)
+review = _table(Review)
+judgement = _table(Judgement)
+verdict = _table(Verdict)
+event = _table(Event)
+heartbeat = _table(Heartbeat)
+
+APPEND_ONLY = (event, judgement, verdict)
