@@ -122,12 +122,14 @@ class _Batch:
         for pair, row in decisions.by_external_id(self.tx, wanted).items():
             i = wanted[pair]
             if row.fingerprint == self.items[i].fingerprint:
-                open_reviews = reviews.of_decision(self.tx, row.id)
-                self.outcomes[i] = Submitted(
-                    dumps(answer(row, open_reviews[0] if open_reviews else None)), "external_id"
-                )
+                self.outcomes[i] = Submitted(self._stored_answer(row), "external_id")
             else:
                 self.outcomes[i] = taken(row.id)
+
+    def _stored_answer(self, row: Row) -> str:
+        asked = reviews.of_decision(self.tx, row.id)
+        first = events.of_decision(self.tx, row.id)[0]
+        return dumps(answer(row, asked[0] if asked else None) | {"event": {"id": first.id}})
 
     def _pair(self, twin: int, first: int, otherwise: HandrailError) -> None:
         if self.items[twin].fingerprint == self.items[first].fingerprint:

@@ -69,12 +69,15 @@ def event_list(
     type: str | None = None,
     actor_id: str | None = None,
     object_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> Page:
     """The audit trail, newest first. Proposals under blind review are hidden from those who may judge them."""
     actor.must(P.READ_AUDIT)
-    rows = events.page(tx, type=type, actor_id=actor_id, object_id=object_id, before=before, limit=limit + 1)
+    wanted = events.Wanted(type, actor_id, object_id, since, until)
+    rows = events.page(tx, wanted, before=before, limit=limit + 1)
     allowed = actor.types(P.READ_AUDIT)
     shown = [one for one in rows[:limit] if allowed is None or one.decision_type in allowed]
     hide = _views.hidden(tx, actor, decisions.many(tx, {one.decision_id for one in shown if one.decision_id}).values())

@@ -1,10 +1,10 @@
 """Owns who may do what: one table of roles and scopes. Must not look anything up: grants come in with the actor."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Final, Literal, TypeVar
 
 from app.domain.errors import Forbidden
 
@@ -126,3 +126,17 @@ def _granted(grants: tuple[Grant, ...], permission: Permission) -> frozenset[str
 
 
 SYSTEM = Actor(kind="system", id="system", name="Handrail")
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+PUBLIC: Final = "public"
+SIGNED_IN: Final = "signed in"
+
+
+def declare(permission: Permission | Literal["public", "signed in"]) -> Callable[[Handler], Handler]:
+    """Say on a door's handler what it needs; the doors enforce it, and a test refuses handlers that do not say."""
+
+    def mark(handler: Handler) -> Handler:
+        handler.__permission__ = permission  # type: ignore[attr-defined]
+        return handler
+
+    return mark

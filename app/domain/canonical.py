@@ -5,6 +5,7 @@ Must not know what the values mean, nor echo any of them in an error.
 
 import hashlib
 import json
+import marshal
 import re
 from collections.abc import Callable, Iterable, Mapping
 from json.encoder import encode_basestring  # the C quoting; its escapes are those of RFC 8785
@@ -56,6 +57,18 @@ def dumps(value: Any) -> str:
 def digest(raw: bytes) -> str:
     """`sha256:` and 64 hex digits."""
     return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def is_json_like(value: Any) -> bool:
+    """Whether `value` is built of plain values and nested under 2,000 deep: native code may safely recurse into it.
+
+    Deeper ones would overflow the stack of the CEL and JSON Schema engines, and no `except` catches that.
+    """
+    try:
+        marshal.dumps(value, 1)
+    except ValueError:
+        return False
+    return True
 
 
 _STORED: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

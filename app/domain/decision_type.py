@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from app.domain.canonical import canonical, digest
+from app.domain.canonical import canonical, digest, is_json_like
 from app.domain.document_text import read_document
 from app.domain.documents import SLUG, SLUG_WORDS, Section, escape, fractions_as_text, refuse, seconds_of
 from app.domain.errors import Fault
@@ -22,6 +22,8 @@ OUTCOME_KEY: Final = re.compile(r"[A-Za-z0-9_.:<>=+-]{1,64}")
 OUTCOME_WORDS: Final = "1 to 64 letters, digits or any of _ . : < > = + -"
 MAX_INPUT_FAULTS: Final = 20
 INVALID: Final = "type_invalid"
+
+_UNCHECKABLE: Final = Fault("/input", "cannot be checked against the schema.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ def cached_type(document_json: str) -> DecisionType:
 
 def input_faults(decision_type: DecisionType, value: Any) -> tuple[Fault, ...]:
     """What in `value` does not match the type's schema: pointers under /input, at most 20, no value echoed."""
+    if not is_json_like(value):
+        return (_UNCHECKABLE,)
     faults: dict[Fault, None] = {}
     try:
         if decision_type.validator.is_valid(value):
@@ -125,7 +129,7 @@ def input_faults(decision_type: DecisionType, value: Any) -> tuple[Fault, ...]:
             if len(faults) >= MAX_INPUT_FAULTS:
                 break
     except Exception:  # whatever the engine cannot read has no place in an input
-        return (Fault("/input", "cannot be checked against the schema."),)
+        return (_UNCHECKABLE,)
     return tuple(faults)[:MAX_INPUT_FAULTS] or (Fault("/input", "does not match the schema."),)
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import cel
 
+from app.domain.canonical import is_json_like
+
 MAX_TEXT: Final = 2_000
 MAX_NESTED: Final = 2
 MAX_COMPREHENSIONS: Final = 4
@@ -85,13 +87,19 @@ class Scope:
         try:
             if expression.nested > 1 and self._widest() ** expression.nested > MAX_STEPS:
                 return None
-            if self._context is None:
-                self._context = cel.Context(dict(self.variables))
-            result = expression.program.execute(self._context)
+            result = expression.program.execute(self._made())
         except BaseException as error:  # the engine's panics are no Exception
             _reraise_exits(error)
             return None
         return result if isinstance(result, bool) else None
+
+    def _made(self) -> cel.Context:
+        if self._context is None:
+            variables = dict(self.variables)
+            if not is_json_like(variables):
+                raise ValueError("no JSON value")
+            self._context = cel.Context(variables)
+        return self._context
 
     def _widest(self) -> int:
         if self._width is None:

@@ -1,6 +1,7 @@
 """Owns the event table: record and read. Rows are never changed; triggers see to it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -43,26 +44,41 @@ def of_decision(tx: ReadTx, decision_id: str) -> Sequence[sa.Row[Any]]:
     return tx.rows(query)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events; None is every one. `object_id` finds a decision's reviews too; `until` is not included."""
+
+    type: str | None = None
+    actor_id: str | None = None
+    object_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def page(
-    tx: ReadTx,
-    *,
-    type: str | None = None,
-    actor_id: str | None = None,
-    object_id: str | None = None,
-    before: tuple[datetime, str] | None = None,
-    limit: int,
+    tx: ReadTx, wanted: Wanted, *, before: tuple[datetime, str] | None = None, limit: int
 ) -> Sequence[sa.Row[Any]]:
     """Events, newest first; `before` is the (created_at, id) of the last row of the page before."""
-    query = sa.select(event).order_by(event.c.created_at.desc(), event.c.id.desc()).limit(limit)
-    if type:
-        query = query.where(event.c.type == type)
-    if actor_id:
-        query = query.where(event.c.actor_id == actor_id)
-    if object_id:
-        query = query.where(sa.or_(event.c.object_id == object_id, event.c.decision_id == object_id))
+    query = sa.select(event).where(*_conditions(wanted)).order_by(event.c.created_at.desc(), event.c.id.desc())
+    query = query.limit(limit)
     if before:
         query = query.where(sa.tuple_(event.c.created_at, event.c.id) < sa.tuple_(*_typed(before)))
     return tx.rows(query)
+
+
+def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    c, found = event.c, []
+    if wanted.type:
+        found.append(c.type == wanted.type)
+    if wanted.actor_id:
+        found.append(c.actor_id == wanted.actor_id)
+    if wanted.object_id:
+        found.append(sa.or_(c.object_id == wanted.object_id, c.decision_id == wanted.object_id))
+    if wanted.since:
+        found.append(c.created_at >= wanted.since)
+    if wanted.until:
+        found.append(c.created_at < wanted.until)
+    return found
 
 
 def _typed(key: tuple[datetime, str]) -> tuple[sa.BindParameter[Any], sa.BindParameter[Any]]:

@@ -1,0 +1,125 @@
+"""Owns decision types: apply, archive, restore, look."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from app.domain.access import Actor, Permission
+from app.domain.canonical import dumps
+from app.domain.decision_type import DecisionType, parse_decision_type
+from app.domain.errors import NotFound
+from app.domain.events import Event, EventType
+from app.store import decision_types, events, policies
+from app.store.db import ReadTx, WriteTx, reads, writes
+
+P = Permission
+
+
+@writes
+def apply(tx: WriteTx, actor: Actor, source: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Create or change a decision type; takes effect on the next decision. Raises Invalid (every fault), Forbidden."""
+    wanted = parse_decision_type(source)
+    actor.must(P.EDIT_TYPES, wanted.slug)
+    row = policies.lock_type(tx, wanted.slug)
+    decision_types.put_queue(tx, wanted.queue, wanted.title, wanted.lease_seconds)
+    if row is None:
+        _create(tx, actor, wanted)
+    elif row.digest != wanted.digest:
+        _change(tx, actor, wanted, row)
+    now: Any = decision_types.get(tx, wanted.slug)
+    changed = row is None or row.digest != wanted.digest
+    return {
+        "slug": wanted.slug,
+        "created": row is None,
+        "changed": changed,
+        "digest": now.digest,
+        "revision": now.revision,
+    }
+
+
+def _create(tx: WriteTx, actor: Actor, wanted: DecisionType) -> None:
+    row = _columns(wanted) | {
+        "slug": wanted.slug,
+        "revision": 1,
+        "sampling_key": secrets.token_hex(32),
+        "created_at": tx.now(),
+        "changed_at": tx.now(),
+    }
+    decision_types.insert(tx, row)
+    events.record(tx, actor, _about(EventType.TYPE_CREATED, wanted.slug, None, wanted.digest))
+
+
+def _change(tx: WriteTx, actor: Actor, wanted: DecisionType, row: Any) -> None:
+    values = _columns(wanted) | {"revision": row.revision + 1, "changed_at": tx.now()}
+    decision_types.change(tx, wanted.slug, values)
+    events.record(tx, actor, _about(EventType.TYPE_CHANGED, wanted.slug, row.digest, wanted.digest))
+
+
+def _columns(wanted: DecisionType) -> dict[str, Any]:
+    document = dumps(dict(wanted.document))
+    return {"title": wanted.title, "queue": wanted.queue, "document": document, "digest": wanted.digest}
+
+
+def _about(kind: EventType, slug: str, before: str | None, after: str) -> Event:
+    old = {"digest": before} if before else None
+    return Event(kind, slug, decision_type=slug, before=old, after={"digest": after})
+
+
+@writes
+def archive(tx: WriteTx, actor: Actor, slug: str) -> None:
+    """Take no new decisions of this type; open reviews stay. Raises NotFound, Forbidden."""
+    _archive(tx, actor, slug, archived=True)
+
+
+@writes
+def restore(tx: WriteTx, actor: Actor, slug: str) -> None:
+    """Take decisions of this type again. Raises NotFound, Forbidden."""
+    _archive(tx, actor, slug, archived=False)
+
+
+def _archive(tx: WriteTx, actor: Actor, slug: str, *, archived: bool) -> None:
+    actor.must(P.EDIT_TYPES, slug)
+    row = policies.lock_type(tx, slug)
+    if row is None:
+        raise NotFound("There is no such decision type.")
+    if (row.archived_at is not None) == archived:
+        return
+    decision_types.change(tx, slug, {"archived_at": tx.now() if archived else None})
+    kind = EventType.TYPE_ARCHIVED if archived else EventType.TYPE_RESTORED
+    events.record(tx, actor, Event(kind, slug, decision_type=slug, after={"archived": archived}))
+
+
+@reads
+def list_types(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
+    """Every decision type whose policies the actor may read."""
+    actor.must(P.READ_POLICIES)
+    slugs = [row.slug for row in decision_types.all(tx) if actor.may(P.READ_POLICIES, row.slug)]
+    found = decision_types.catalogue(tx, slugs)
+    return [_view(found[slug]) for slug in slugs]
+
+
+@reads
+def get_type(tx: ReadTx, actor: Actor, slug: str) -> dict[str, Any]:
+    """One decision type. Raises NotFound."""
+    row = decision_types.catalogue(tx, [slug]).get(slug)
+    if row is None or not actor.may(P.READ_POLICIES, slug):
+        raise NotFound("There is no such decision type.")
+    return _view(row)
+
+
+def _view(row: Any) -> dict[str, Any]:
+    document = json.loads(row.document)
+    return {
+        "slug": row.slug,
+        "title": row.title,
+        "owner": document.get("owner"),
+        "queue": row.queue,
+        "document": document,
+        "digest": row.digest,
+        "revision": row.revision,
+        "archived": row.archived_at is not None,
+        "created_at": row.created_at,
+        "changed_at": row.changed_at,
+        "active_version": row.policy_version,
+    }

@@ -1,0 +1,65 @@
+"""Owns what Prometheus is told: counts and latencies of this process, and the queues as the database has them now."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.actions.reading import queue_stats
+from app.domain.errors import Unavailable
+from app.store.db import Database
+
+FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """One per app, with its own registry."""
+
+    def __init__(self, db: Database) -> None:
+        self.registry = CollectorRegistry()
+        self.decisions = Counter(
+            "handrail_decisions", "Decisions taken in, by type and tier.", ["decision_type", "tier"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.verdicts = Counter("handrail_verdicts", "Verdicts given, by action.", ["action"], registry=self.registry)
+        self.submit_seconds = Histogram(
+            "handrail_submit_seconds", "From the body to the answer of a submission.", buckets=FINE,
+            registry=self.registry,
+        )  # fmt: skip
+        self.claim_seconds = Histogram(
+            "handrail_claim_seconds", "How long a claim takes.", buckets=FINE, registry=self.registry
+        )
+        self.registry.register(_Queues(db))
+
+    def text(self) -> bytes:
+        """The exposition format 0.0.4."""
+        return generate_latest(self.registry)
+
+
+class _Queues(Collector):
+    """Read when asked for; left out while the database is away, so that the rest is still told."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily("handrail_reviews_waiting", "Open reviews, by queue.", labels=["queue"])
+        oldest = GaugeMetricFamily(
+            "handrail_reviews_oldest_seconds", "Age of the oldest open review, by queue.", labels=["queue"]
+        )
+        late = GaugeMetricFamily("handrail_reviews_late", "Open reviews past their due time.", labels=["queue"])
+        try:
+            rows = queue_stats(self._db)
+        except Unavailable:
+            return
+        now = datetime.now(UTC) + self._db.offset
+        for row in rows:
+            waiting.add_metric([row["queue"]], row["open"])
+            oldest.add_metric([row["queue"]], max(0.0, (now - row["oldest"]).total_seconds()))
+            late.add_metric([row["queue"]], row["late"])
+        yield from (waiting, oldest, late)

@@ -1,0 +1,146 @@
+"""Owns the submit door: bare Starlette routes, one validation of the raw bytes, a ready answer. See ADR 0003."""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.actions.decisions import Outcome, Submission, Submitted
+from app.api.calls import credential, encode, idempotency_key, known_or_refused, parse, request_id, shaped
+from app.api.metrics import Metrics
+from app.api.problems import problem_of, status_of
+from app.api.schemas import NewDecision
+from app.domain.access import Permission, declare
+from app.domain.canonical import canonical, digest
+from app.domain.documents import fractions_as_text
+from app.domain.errors import Fault, HandrailError, Invalid, Unavailable
+from app.intake import Intake
+
+MAX_ITEMS: Final = 1_000
+SHAPE: Final[TypeAdapter[NewDecision]] = TypeAdapter(NewDecision)
+_ID: Final = re.compile(r'"id":"([^"]+)"')
+_TIER: Final = re.compile(r'"tier":"([a-z_]+)"')
+
+
+@declare(Permission.SUBMIT)
+async def submit_decision(request: Request) -> Response:
+    """One decision in; may I act, or must I wait."""
+    started = time.perf_counter()
+    presented, key = credential(request), idempotency_key(request)
+    raw = await request.body()
+    try:
+        body = _checked(parse(request, raw))
+    except HandrailError:
+        await known_or_refused(request)
+        raise
+    outcome = await _intake(request).submit(
+        Submission(presented, body, digest(raw), key, request_id=request_id(request))
+    )
+    if isinstance(outcome, HandrailError):
+        raise outcome
+    _count(request, body, outcome)
+    _metrics(request).submit_seconds.observe(time.perf_counter() - started)
+    return _answer(outcome)
+
+
+@declare(Permission.SUBMIT)
+async def submit_batch(request: Request) -> Response:
+    """Up to 1,000 decisions in; one result or problem for each, in order."""
+    presented, key = credential(request), idempotency_key(request)
+    raw = await request.body()
+    await known_or_refused(request)
+    items = _items(parse(request, raw))
+    outcomes = await asyncio.gather(*(_one(request, presented, key, i, item) for i, item in enumerate(items)))
+    _refuse_whole(outcomes)
+    results = [_result(request, outcome) for outcome in outcomes]
+    return Response(f'{{"results":[{",".join(results)}]}}', media_type="application/json")
+
+
+ROUTES: Final = [
+    Route("/api/v1/decisions", submit_decision, methods=["POST"]),
+    Route("/api/v1/decisions/batch", submit_batch, methods=["POST"]),
+]
+
+
+def _checked(plain: Any) -> dict[str, Any]:
+    shaped(SHAPE, plain)
+    plain.setdefault("metadata", {})
+    body: dict[str, Any] = plain
+    return body
+
+
+def _answer(outcome: Submitted) -> Response:
+    status = 200 if outcome.replayed == "external_id" else 201
+    found = _ID.search(outcome.text)
+    headers = {"Location": f"/api/v1/decisions/{found[1]}"} if found else {}
+    if outcome.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(outcome.text, status, headers, media_type="application/json")
+
+
+def _items(plain: Any) -> list[Any]:
+    items = plain.get("items") if isinstance(plain, dict) and set(plain) == {"items"} else plain
+    pointer = "/items" if items is not plain else ""
+    if not isinstance(items, list):
+        detail = 'must be a list of decisions, or {"items": [...]}.'
+    elif not 1 <= len(items) <= MAX_ITEMS:
+        detail = f"must have 1 to {MAX_ITEMS:,} items."
+    else:
+        return items
+    raise Invalid("The body is not a batch.", "invalid", (Fault(pointer, detail),))
+
+
+async def _one(request: Request, presented: str, key: str | None, place: int, item: Any) -> Outcome:
+    """One item's outcome; each item has its own fingerprint, and its own ticket under the batch's key."""
+    try:
+        # Numbers are told apart by their text, so the print is made before defaults are filled in.
+        print_ = digest(canonical(fractions_as_text(item)))
+        body = _checked(item)
+        ticket = key and f"{key}#{place}"
+        submission = Submission(presented, body, print_, ticket, "batch", request_id(request))
+        outcome = await _intake(request).submit(submission)
+    except HandrailError as refusal:
+        return refusal
+    if isinstance(outcome, Submitted):
+        _count(request, body, outcome)
+    return outcome
+
+
+def _refuse_whole(outcomes: list[Outcome]) -> None:
+    """What is wrong with the caller or with us, and not with an item, is the answer to the whole."""
+    codes = {outcome.code if isinstance(outcome, HandrailError) else "" for outcome in outcomes}
+    first = outcomes[0]
+    if len(codes) == 1 and isinstance(first, HandrailError) and (
+        status_of(first) in (401, 403) or isinstance(first, Unavailable)
+    ):  # fmt: skip
+        raise first
+
+
+def _result(request: Request, outcome: Outcome) -> str:
+    if isinstance(outcome, Submitted):
+        status = 200 if outcome.replayed else 201
+        return f'{{"status":{status},"decision":{outcome.text}}}'
+    problem = problem_of(outcome, request_id(request))
+    return encode({"status": problem.status, "problem": problem.body()})
+
+
+def _intake(request: Request) -> Intake:
+    intake: Intake = request.app.state.intake
+    return intake
+
+
+def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+def _count(request: Request, body: Mapping[str, Any], outcome: Submitted) -> None:
+    tier = _TIER.search(outcome.text)
+    if tier and not outcome.replayed:
+        _metrics(request).decisions.labels(body["decision_type"], tier[1]).inc()

@@ -1,0 +1,76 @@
+"""Owns the export page and the two downloads behind it, streamed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi.responses import Response, StreamingResponse
+
+from app.actions import exports, reading, types
+from app.domain.access import P, declare
+from app.domain.errors import Invalid
+from app.domain.events import EventType
+from app.web import render, shown
+from app.web.ask import AnAsk, Ask
+from app.web.errors import Page, status_of
+from app.web.forms import by_field
+from app.web.lists import decision_filters, filters_of
+
+router = APIRouter(route_class=Page, prefix="/exports")
+NAMES: Final = ("type", "tier", "status", "from", "to")
+RECENT: Final = 10
+
+
+@router.get("")
+@declare(P.EXPORT)
+def exports_page(ask: AnAsk) -> Response:
+    return _page(ask, filters_of(ask, *NAMES))
+
+
+@router.get("/decisions.csv")
+@declare(P.EXPORT)
+def csv(ask: AnAsk) -> Response:
+    return _download(ask, exports.decisions_csv, "csv", "text/csv; charset=utf-8")
+
+
+@router.get("/decisions.jsonl")
+@declare(P.EXPORT)
+def jsonl(ask: AnAsk) -> Response:
+    return _download(ask, exports.decisions_jsonl, "jsonl", "application/x-ndjson")
+
+
+def _download(ask: Ask, export: Callable[..., Iterator[bytes]], kind: str, media: str) -> Response:
+    asked = filters_of(ask, *NAMES)
+    try:
+        filters = decision_filters(ask, asked)
+    except Invalid as error:
+        return _page(ask, asked, error)
+    headers = {"Content-Disposition": f'attachment; filename="decisions.{kind}"'}
+    return StreamingResponse(export(ask.db, ask.me, filters), media_type=media, headers=headers)
+
+
+def _page(ask: Ask, asked: Mapping[str, str], error: Invalid | None = None) -> Response:
+    return render.page(
+        ask,
+        "exports.html",
+        status=status_of(error) if error else 200,
+        types=shown.titled(types.list_types(ask.db, ask.me)),
+        form=asked,
+        errors=by_field(error, *NAMES) if error else {},
+        recent=_recent(ask),
+    )
+
+
+def _recent(ask: Ask) -> list[dict[str, Any]]:
+    if not ask.me.may(P.READ_AUDIT):
+        return []
+    found = reading.event_list(ask.db, ask.me, type=EventType.EXPORT_STARTED, limit=RECENT)
+    return [
+        {
+            "at": event["time"],
+            "by": event["actor"]["name"],
+            "what": f"decisions, {'CSV' if event['data']['format'] == 'csv' else 'JSON Lines'}",
+            "filters": ", ".join(f"{name} {value}" for name, value in event["data"]["filters"].items()),
+        }
+        for event in found.data
+    ]

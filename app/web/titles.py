@@ -1,0 +1,93 @@
+"""Owns each event as a sentence for people, and what it changed. Must not read payloads: events carry none."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.domain.events import EventType
+
+T = EventType
+TITLES: Final[Mapping[str, str]] = {
+    T.DECISION_SUBMITTED: "The AI service submitted the decision",
+    T.DECISION_FINALISED: "The decision became final",
+    T.DECISION_CANCELLED: "The service withdrew the decision",
+    T.DECISION_OVERTURNED: "A quality check found the AI's outcome wrong",
+    T.REVIEW_CLAIMED: "Claimed the review",
+    T.REVIEW_RENEWED: "Kept the review for longer",
+    T.REVIEW_RELEASED: "Gave the review back",
+    T.REVIEW_SNOOZED: "Put the review off",
+    T.REVIEW_LEASE_EXPIRED: "The lease ended without a verdict",
+    T.REVIEW_JUDGED: "Gave a judgement before seeing the AI's proposal",
+    T.REVIEW_VERDICT_GIVEN: "Gave a verdict",
+    T.REVIEW_ESCALATED: "The review went to the leads",
+    T.REVIEW_ABSTAINED: "Left the review to somebody else",
+    T.REVIEW_SETTLED: "The review was settled",
+    T.REVIEW_OVERDUE: "The review is past its due time",
+    T.REVIEW_EXPIRED: "The review ended without a person",
+    T.REVIEW_CANCELLED: "The review is no longer needed",
+    T.PERSON_CREATED: "Added a person",
+    T.PERSON_GRANTED: "Gave a role",
+    T.PERSON_GRANT_REVOKED: "Took a role away",
+    T.PERSON_DISABLED: "Disabled a person",
+    T.PERSON_ENABLED: "Enabled a person",
+    T.PERSON_PASSWORD_CHANGED: "Changed a password",
+    T.PERSON_PREFERENCES_CHANGED: "Changed their preferences",
+    T.PERSON_SIGNED_IN: "Signed in",
+    T.PERSON_SIGN_IN_FAILED: "A sign-in failed",
+    T.PERSON_SIGNED_OUT: "Signed out",
+    T.KEY_CREATED: "Made an API key",
+    T.KEY_REVOKED: "Revoked an API key",
+    T.TYPE_CREATED: "Made a decision type",
+    T.TYPE_CHANGED: "Changed a decision type",
+    T.TYPE_ARCHIVED: "Archived a decision type",
+    T.TYPE_RESTORED: "Restored a decision type",
+    T.POLICY_DRAFTED: "Drafted a policy version",
+    T.POLICY_PROPOSED: "Proposed a policy version",
+    T.POLICY_ACTIVATED: "Activated a policy version",
+    T.POLICY_RETIRED: "A policy version was retired",
+    T.EXPORT_STARTED: "Exported records",
+}  # fmt: skip
+ACTIONS: Final[Mapping[str, str]] = {
+    "approve": "Approved what the AI proposed",
+    "override": "Overrode the AI",
+    "decide": "Decided",
+    "escalate": "Escalated the review",
+    "abstain": "Left the review to somebody else",
+}
+ESCALATIONS: Final[Mapping[str, str]] = {
+    "split": "The reviewers did not agree, so the review went to the leads",
+    "timeout": "Nobody settled the review in time, so it went to the leads",
+}
+WHERE: Final[Mapping[str, str]] = {
+    "decision": "/decisions/", "review": "/reviews/", "person": "/people/", "decision_type": "/types/",
+}  # fmt: skip
+SHOWN: Final = ("status", "tier", "stakes", "outcome", "state", "role", "decision_type", "overturned_outcome")
+
+
+def title_of(event: Mapping[str, Any]) -> str:
+    """The event as a plain sentence."""
+    kind, data = event["type"], event["data"]
+    if kind == T.REVIEW_VERDICT_GIVEN and data.get("action") in ACTIONS:
+        return ACTIONS[data["action"]]
+    if kind == T.REVIEW_ESCALATED and data.get("why") in ESCALATIONS:
+        return ESCALATIONS[data["why"]]
+    return TITLES.get(kind, kind)
+
+
+def changes_of(event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What changed, for reading: {what, before, after}; ids, tokens and times stay in the body."""
+    before, after = event["before"] or {}, event["after"] or {}
+    names = [name for name in SHOWN if after.get(name) is not None and after.get(name) != before.get(name)]
+    return [
+        {"what": name.replace("_", " ").capitalize(), "before": before.get(name), "after": after[name]}
+        for name in names
+    ]
+
+
+def link_to(event: Mapping[str, Any]) -> str | None:
+    """The page of what the event is about, when there is one."""
+    about = event["object"]
+    if about["type"] == "policy":
+        return "/policies/" + about["id"].replace("@", "/")
+    if about["type"] == "person" and about["id"] == "unknown":
+        return None
+    return WHERE[about["type"]] + about["id"] if about["type"] in WHERE else None
