@@ -49,6 +49,10 @@ class Worker:
         self._stop.set()
         self._thread.join(timeout=10)
 
+    def stop_soon(self) -> None:
+        """Ask the loop to end after the duty at hand; safe in a signal handler."""
+        self._stop.set()
+
     def run(self) -> None:
         """Work in this thread until `stop` is called from another or by a signal."""
         self._run()

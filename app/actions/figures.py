@@ -10,6 +10,7 @@ from app.store.db import ReadTx, reads
 
 P = Permission
 SESSION_IDLE = timedelta(minutes=30)
+TIERS = ("autonomous", "review_required", "human_decides")
 
 
 @dataclass(slots=True)
@@ -29,9 +30,6 @@ class TypeFigures:
     @property
     def autonomous_share(self) -> float | None:
         return self.tiers["autonomous"] / self.total if self.total else None
-
-
-TIERS = ("autonomous", "review_required", "human_decides")
 
 
 @reads

@@ -34,9 +34,7 @@ def list_decisions(request: Request, actor: Asker, query: Annotated[DecisionQuer
 # A service may read its own decisions with decisions:write alone, so the action decides.
 @router.get("/decisions/{decision_id}", operation_id="get_decision", responses=answers(schemas.Decision))
 @declare(SIGNED_IN)
-async def get_decision(
-    request: Request, actor: Asker, decision_id: str, query: Annotated[Wait, Query()]
-) -> Response:
+async def get_decision(request: Request, actor: Asker, decision_id: str, query: Annotated[Wait, Query()]) -> Response:
     """One decision with its reviews. With `?wait=30` (or `Prefer: wait=30`) the answer waits for the end."""
     seconds, preferred = _seconds(request, query)
     found = await _look(request, actor, decision_id)

@@ -40,9 +40,7 @@ def _without_nul(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_without_nul)]
-When = Annotated[
-    datetime, BeforeValidator(moment), Field(json_schema_extra={"type": "string", "format": "date-time"})
-]
+When = Annotated[datetime, BeforeValidator(moment), Field(json_schema_extra={"type": "string", "format": "date-time"})]
 
 
 class DecisionFilter(BaseModel):

@@ -27,7 +27,7 @@ class Token(BaseModel):
 
 @router.post(
     "/claims", operation_id="claim_next_review", status_code=201, openapi_extra=takes(schemas.NewClaim, required=False),
-    responses=answers(schemas.Claimed, status=201, nothing="There is nothing to claim; Handrail-Queue-Status says why."),
+    responses=answers(schemas.Claimed, status=201, nothing="Nothing to claim; Handrail-Queue-Status says why."),
 )  # fmt: skip
 @declare(Permission.REVIEW)
 def claim_next_review(

@@ -81,6 +81,20 @@ class NewVerdict(Asked):
     rationale: Annotated[str, Field(max_length=5_000)] | None = Field(default=None, examples=["Two refunds this week."])
 
 
+class NewType(Asked):
+    """The document of a decision type; docs/policy.md tells each key."""
+
+    model_config = ConfigDict(extra="allow")
+    slug: str | None = None
+    title: str
+    owner: str | None = None
+    outcomes: list[Json]
+    reason_codes: list[Json] | None = None
+    input_schema: Json | None = None
+    guidance: str | None = None
+    queue: str | None = None
+
+
 class NewPolicy(Asked):
     """A policy as YAML or JSON text (`source`), or as an object (`document`): one of the two."""
 

@@ -17,8 +17,7 @@ from app.api.metrics import Metrics
 from app.api.problems import problem_of, status_of
 from app.api.schemas import NewDecision
 from app.domain.access import Permission, declare
-from app.domain.canonical import canonical, digest
-from app.domain.documents import fractions_as_text
+from app.domain.canonical import digest, dumps
 from app.domain.errors import Fault, HandrailError, Invalid, Unavailable
 from app.intake import Intake
 
@@ -99,8 +98,7 @@ def _items(plain: Any) -> list[Any]:
 async def _one(request: Request, presented: str, key: str | None, place: int, item: Any) -> Outcome:
     """One item's outcome; each item has its own fingerprint, and its own ticket under the batch's key."""
     try:
-        # Numbers are told apart by their text, so the print is made before defaults are filled in.
-        print_ = digest(canonical(fractions_as_text(item)))
+        print_ = digest(dumps(item).encode())  # before defaults are filled in
         body = _checked(item)
         ticket = key and f"{key}#{place}"
         submission = Submission(presented, body, print_, ticket, "batch", request_id(request))

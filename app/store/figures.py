@@ -50,7 +50,9 @@ def sessions(tx: ReadTx, since: datetime) -> dict[str, tuple[int, datetime]]:
     """Live sessions per person: how many, and when the person was last seen in one."""
     c = session.c
     query = sa.select(c.person_id, sa.func.count().label("n"), sa.func.max(c.seen_at).label("seen_at"))
-    return {row.person_id: (row.n, row.seen_at) for row in tx.rows(query.where(c.seen_at >= since).group_by(c.person_id))}
+    return {
+        row.person_id: (row.n, row.seen_at) for row in tx.rows(query.where(c.seen_at >= since).group_by(c.person_id))
+    }
 
 
 def grants(tx: ReadTx, person_id: str) -> Sequence[sa.Row[Any]]:

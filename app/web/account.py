@@ -34,7 +34,8 @@ def _page(ask: Ask, error: HandrailError | None = None) -> Response:
 @lru_cache(maxsize=1)
 def zones() -> list[str]:
     """Every place with a time zone of its own, by name."""
-    return sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/")) + ["UTC"]
+    places = sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
+    return [*places, "UTC"]
 
 
 @router.post("/password")

@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request
@@ -99,16 +99,21 @@ def local_path(text: str) -> str:
 
 
 def known(request: Request, form: Form) -> Visit:
-    """The session or visit behind a request; a POST is checked for its origin and token. Raises Forbidden, Invalid."""
-    params: Any = request.path_params.values()
-    check_text(*request.query_params.values(), *request.query_params.keys(), *map(str, params))
+    """Whoever asks; a POST is checked for its origin and token. Raises Forbidden, Invalid, SignedOut."""
+    check_text(*request.query_params.keys(), *request.query_params.values(), *map(str, request.path_params.values()))
+    seen = identified(request, form)
+    if request.method == "POST":
+        _check_origin(request)
+        _check_token(seen)
+    return seen
+
+
+def identified(request: Request, form: Form) -> Visit:
+    """The session or the visit behind a request, unchecked; kept for the page of an error."""
     token = session.session_token(request)
     me = _actor(request, token) if token else None
     request.state.me = me
     request.state.token = token if me else session.visit_token(request)
-    if request.method == "POST":
-        _check_origin(request)
-        _check_token(request, form)
     return Visit(request, me, request.state.token, form)
 
 
@@ -130,11 +135,10 @@ def _check_origin(request: Request) -> None:
         raise Forbidden("This form was sent from another site; nothing was changed.", "cross_site")
 
 
-def _check_token(request: Request, form: Form) -> None:
-    token = request.state.token
-    expected = session.csrf(request, token) if token else ""
-    sent = form.text("csrf", 200)
-    if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
-        if request.state.me is None and not request.scope["endpoint"].__permission__ == PUBLIC:
-            raise SignedOut
-        raise Forbidden("This form is out of date; nothing was changed. Load the page again, and retry.", "csrf")
+def _check_token(seen: Visit) -> None:
+    expected = session.csrf(seen.request, seen.token) if seen.token else ""
+    if expected and hmac.compare_digest(seen.form.text("csrf", 200).encode(), expected.encode()):
+        return
+    if seen.me is None and seen.request.scope["endpoint"].__permission__ != PUBLIC:
+        raise SignedOut
+    raise Forbidden("This form is out of date; nothing was changed. Load the page again, and retry.", "csrf")

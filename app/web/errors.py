@@ -22,7 +22,7 @@ from app.domain.errors import (
     Unavailable,
 )
 from app.web import render, session
-from app.web.ask import SignedOut, Visit, known, sign_in_path
+from app.web.ask import SignedOut, Visit, identified, sign_in_path
 from app.web.forms import Form
 
 STATUSES: Final[dict[type[HandrailError], tuple[int, str]]] = {
@@ -109,7 +109,7 @@ class Fault(Response):
         status, detail = self.problem.status, self.problem.detail
         title, said = OUTSIDE.get(status, ("That did not work", detail))
         try:
-            seen = known(self.seen, Form())
+            seen = identified(self.seen, Form())
         except HandrailError:
             seen = Visit(self.seen, None, "", Form())
         return _fault_page(seen, status, title, said, self.problem.request_id)

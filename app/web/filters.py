@@ -99,9 +99,7 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _element(
-    value: datetime | str | None, zone: str, text: Callable[[datetime], str], attribute: str = ""
-) -> str:
+def _element(value: datetime | str | None, zone: str, text: Callable[[datetime], str], attribute: str = "") -> str:
     if value is None:
         return NOTHING
     at = read_moment(value).astimezone(UTC)

@@ -29,9 +29,7 @@ def flow_page(ask: AnAsk) -> Response:
     return render.page(ask, "flow.html", period=f"last {HOURS} hours", flows=flows)
 
 
-def _flow(
-    one: Mapping[str, Any], active: Mapping[str, Any] | None, counts: figures.TypeFigures
-) -> dict[str, Any]:
+def _flow(one: Mapping[str, Any], active: Mapping[str, Any] | None, counts: figures.TypeFigures) -> dict[str, Any]:
     policy = parse_policy(active["document"]) if active else None
     return {
         "slug": one["slug"],

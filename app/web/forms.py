@@ -27,8 +27,7 @@ class Form:
 
     def text(self, name: str, most: int = MAX_TEXT) -> str:
         """The field without blank ends, "" when absent. Raises Invalid when it is longer than `most` characters."""
-        value = self.raw(name, most).strip()
-        return value
+        return self.raw(name, most).strip()
 
     def raw(self, name: str, most: int = MAX_TEXT) -> str:
         """The field as typed (a password, a document), "" when absent."""

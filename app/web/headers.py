@@ -46,5 +46,4 @@ def _headers(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
     path: str = scope["path"]
     if not path.startswith("/static/"):
         return PAGE
-    versioned = path.startswith("/static/vendor/") or scope["query_string"].startswith(b"v=")
-    return STATIC_FOREVER if versioned else STATIC
+    return STATIC_FOREVER if path.startswith("/static/vendor/") else STATIC

@@ -39,9 +39,7 @@ def add(ask: AnAsk) -> Response:
     return _list(ask, fresh={"email": email, "password": password})
 
 
-def _list(
-    ask: Ask, *, fresh: Any = None, error: HandrailError | None = None, status: int | None = None
-) -> Response:
+def _list(ask: Ask, *, fresh: Any = None, error: HandrailError | None = None, status: int | None = None) -> Response:
     seen = figures.presence(ask.db, ask.me)
     rows = [
         one | {"last_seen_at": seen.get(one["id"], {}).get("last_seen_at")} for one in people.people(ask.db, ask.me)

@@ -84,7 +84,7 @@ def _editor(ask: Ask, slug: str, *, checked: bool = False, error: Invalid | None
     known = types.get_type(ask.db, ask.me, slug)
     found = policies.versions(ask.db, ask.me, slug)
     faults = error.faults if error else ()
-    about_note = {"note": fault.detail for fault in faults if fault.pointer == "/note"}
+    of_note = [fault.detail for fault in faults if fault.pointer == "/note"]
     problems = [{"path": fault.pointer, "detail": fault.detail} for fault in faults if fault.pointer != "/note"]
     if error and not faults:
         problems = [{"path": "", "detail": error.detail}]
@@ -101,7 +101,7 @@ def _editor(ask: Ask, slug: str, *, checked: bool = False, error: Invalid | None
         checked=checked or bool(problems),
         problems=problems,
         form=ask.form.typed(),
-        errors=about_note,
+        errors={"note": of_note[0]} if of_note else {},
     )
 
 

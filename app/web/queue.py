@@ -42,7 +42,11 @@ def queue_page(ask: AnAsk) -> Response:
 
 
 def _row(row: Mapping[str, Any], known: DecisionType) -> dict[str, Any]:
-    lease = {"mine": row["mine"], "holder_name": row["holder_name"], "expires_at": row["lease"]["expires_at"]} if row["held"] else None
+    lease = (
+        {"mine": row["mine"], "holder_name": row["holder_name"], "expires_at": row["lease"]["expires_at"]}
+        if row["held"]
+        else None
+    )
     return {
         **{name: row[name] for name in ("id", "kind", "tier", "stakes", "level", "due_at", "created_at", "subject")},
         "question": question(known.title, [one.title for one in known.outcomes], row["subject"], row["input"]),

@@ -21,6 +21,9 @@ from app.web.forms import by_field, wrong
 from app.web.queue import next_or_queue
 
 router = APIRouter(route_class=Page, prefix="/reviews")
+BARRED: Final = (
+    "You may not take it: your roles do not cover it, you said something in it already, or your own key submitted it."
+)
 FIELDS: Final = ("outcome", "reason_code", "rationale", "action")
 
 
@@ -103,7 +106,9 @@ def _say(ask: Ask, review_id: str, action: Action) -> Response:
 
 def _said(ask: Ask, action: Action) -> Said:
     form = ask.form
-    return Said(action, form.text("outcome", 200) or None, form.text("reason_code", 200) or None, form.text("rationale") or None)
+    return Said(
+        action, form.text("outcome", 200) or None, form.text("reason_code", 200) or None, form.text("rationale") or None
+    )
 
 
 def _done(known: DecisionType, given: Ruled) -> str:
@@ -178,6 +183,6 @@ def _claiming(ask: Ask, view: Mapping[str, Any]) -> dict[str, Any]:
     free = view["state"] == "open" and not view["mine"] and not view["held"]
     hint = None
     if free and not view["may_take"]:
-        hint = "You may not take it: your roles do not cover it, you said something in it already, or your key submitted it."
-    waiting = view["state"] != "open" and reading.waiting_count(ask.db, ask.me)
-    return {"may_claim": free and view["may_take"], "claim_hint": hint, "next": "next" if waiting else None}
+        hint = BARRED
+    more = view["state"] != "open" and reading.waiting_count(ask.db, ask.me) > 0
+    return {"may_claim": free and view["may_take"], "claim_hint": hint, "next": more}

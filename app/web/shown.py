@@ -76,7 +76,7 @@ def thresholds_of(db: Database, me: Actor, decision: Mapping[str, Any]) -> dict[
         return None
     version = policies.get_version(db, me, decision["decision_type"], decision["policy"]["version"])
     found = parse_policy(version["document"]).thresholds.get(decision["stakes"])
-    return found and {"review": finite(found.review), "autonomous": finite(found.autonomous)}
+    return {"review": finite(found.review), "autonomous": finite(found.autonomous)} if found else None
 
 
 def levels_of(policy: Policy) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ def changes_of(event: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def link_to(event: Mapping[str, Any]) -> str | None:
     """The page of what the event is about, when there is one."""
-    about = event["object"]
+    about: Mapping[str, str] = event["object"]
     if about["type"] == "policy":
         return "/policies/" + about["id"].replace("@", "/")
     if about["type"] == "person" and about["id"] == "unknown":

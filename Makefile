@@ -1,0 +1,29 @@
+# `make` alone lists the commands.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test check bench
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $(READY)
+
+demo: $(READY) ## a running Handrail with sample types, people and a simulated AI service
+	$(BIN)/handrail demo
+
+test: $(READY) ## every test, on SQLite and PostgreSQL
+	$(BIN)/pytest -n 2
+
+check: $(READY) ## lint, format, types, imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## submits per second against two baselines, as ratios
+	$(BIN)/python benchmarks/bench_submit.py

@@ -1,0 +1,69 @@
+"""Owns what surrounds every request: its id, the limit on its body, its line in the log. Must not log a payload."""
+
+import re
+import time
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.domain.canonical import MAX_BODY
+from app.store.db import new_id
+
+_OURS: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+log = structlog.get_logger("handrail.http")
+
+
+class Frame:
+    """Pure ASGI, so that nothing is buffered and context variables reach the handlers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started, status = time.perf_counter(), 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, _limited(scope, receive), answer)
+        finally:
+            spent = round((time.perf_counter() - started) * 1000, 1)
+            log.debug("request", method=scope["method"], path=scope["path"], status=status or 500, ms=spent)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's id where it is short and plain, else one of ours."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _OURS.fullmatch(given) else new_id("req")
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    announced = Headers(scope=scope).get("content-length", "")
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        if announced.isdecimal() and int(announced) > MAX_BODY:
+            raise HTTPException(413)
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY:
+            raise HTTPException(413)
+        return message
+
+    return limited
