@@ -19,6 +19,7 @@ from app.domain.access import SYSTEM, Grant
 from app.domain.canonical import parse_strict
 from app.domain.errors import HandrailError, Invalid
 from app.domain.policy import parse_policy
+from app.logs import configure
 from app.settings import Settings
 from app.store import people as person_store
 from app.store import schema
@@ -112,7 +113,14 @@ def _ready_schema(db: Database) -> None:
 def _run(settings: Settings, host: str, port: int, workers: int, *, embed: bool) -> None:
     import uvicorn
 
-    options: dict[str, Any] = {"host": host, "port": port, "access_log": False, "timeout_graceful_shutdown": 10}
+    configure(settings.log_format, settings.log_level)
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "access_log": False,
+        "log_config": None,
+        "timeout_graceful_shutdown": 10,
+    }
     if workers > 1:
         uvicorn.run("app.cli:serving_app", factory=True, workers=workers, **options)
         return
@@ -125,7 +133,9 @@ def serving_app() -> Any:
     """The factory that each process of `serve --workers N` calls."""
     from app.main import create_app
 
-    return create_app(Settings(), embed_worker=os.environ.get("HANDRAIL_EMBED_WORKER") == "1")
+    settings = Settings()
+    configure(settings.log_format, settings.log_level)
+    return create_app(settings, embed_worker=os.environ.get("HANDRAIL_EMBED_WORKER") == "1")
 
 
 @cli.command()
@@ -150,6 +160,7 @@ def demo(port: int = 8000) -> None:
     for old in (path, Path("var/demo.db-wal"), Path("var/demo.db-shm")):
         old.unlink(missing_ok=True)
     settings = Settings(
+        log_level="warning",
         database_url=f"sqlite:///{path}",
         secret_key=SecretStr(secrets.token_urlsafe(32)),
         public_url=f"http://127.0.0.1:{port}",

@@ -100,8 +100,8 @@ def local_path(text: str) -> str:
 
 def known(request: Request, form: Form) -> Visit:
     """Whoever asks; a POST is checked for its origin and token. Raises Forbidden, Invalid, SignedOut."""
-    check_text(*request.query_params.keys(), *request.query_params.values(), *map(str, request.path_params.values()))
     seen = identified(request, form)
+    check_text(*request.query_params.keys(), *request.query_params.values(), *map(str, request.path_params.values()))
     if request.method == "POST":
         _check_origin(request)
         _check_token(seen)
