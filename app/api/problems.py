@@ -45,6 +45,7 @@ TITLES: Final[Mapping[int, str]] = {
     500: "A fault of ours",
     503: "Not available right now",
 }
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 OF_HTTP: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take that method; the Allow header lists those that it takes."),
@@ -143,10 +144,11 @@ def _refusal(error: HandrailError, request_id: str | None) -> Problem:
 
 
 def _with_allow(request: Request, problem: Problem) -> Problem:
-    allowed: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is Match.PARTIAL:
-            allowed |= set(getattr(route, "methods", None) or ())
-    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else dict(problem.headers)
+    # One address may be the matter of several routes, so each method is tried on all of them.
+    headers = {"Allow": ", ".join(method for method in METHODS if _taken(request, method))}
     return Problem(problem.status, problem.code, problem.detail, request_id=problem.request_id, headers=headers)
+
+
+def _taken(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(dict(scope))[0] is Match.FULL for route in request.app.routes)

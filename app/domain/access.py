@@ -45,7 +45,7 @@ ROLES: Mapping[str, frozenset[Permission]] = MappingProxyType({
 SCOPES: Mapping[str, frozenset[Permission]] = MappingProxyType({
     "decisions:write": frozenset({P.SUBMIT, P.CANCEL}),
     "decisions:read": frozenset({P.READ_DECISIONS, P.READ_POLICIES}),
-    "reviews:write": frozenset({P.REVIEW, P.REVIEW_ESCALATED}),
+    "reviews:write": frozenset({P.REVIEW, P.REVIEW_ESCALATED, P.RELEASE_OTHERS}),
     "audit:read": frozenset({P.READ_AUDIT, P.EXPORT, P.READ_DECISIONS}),
     "admin": frozenset({
         P.MANAGE_PEOPLE, P.MANAGE_KEYS, P.EDIT_TYPES, P.EDIT_POLICIES, P.READ_POLICIES, P.READ_DECISIONS,

@@ -1,4 +1,4 @@
-"""Owns the closed vocabulary of events and the bytes of their bodies. Must not carry payloads: ids, digests, reasons."""
+"""Owns the closed vocabulary of events and the bytes of their bodies. No payloads: ids, digests and reason codes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class EventType(StrEnum):
     PERSON_GRANT_REVOKED = "person.grant_revoked"
     PERSON_DISABLED = "person.disabled"
     PERSON_ENABLED = "person.enabled"
-    PERSON_PASSWORD_CHANGED = "person.password_changed"
+    PERSON_PASSWORD_CHANGED = "person.password_changed"  # noqa: S105
     PERSON_PREFERENCES_CHANGED = "person.preferences_changed"
     PERSON_SIGNED_IN = "person.signed_in"
     PERSON_SIGN_IN_FAILED = "person.sign_in_failed"

@@ -37,7 +37,8 @@
   function press(key) {
     if (going && Date.now() - going < 1500 && PLACES[key]) {
       going = 0;
-      return first(`a[href="${PLACES[key]}"]`)?.click() ?? location.assign(PLACES[key]);
+      first(`a[href="${PLACES[key]}"]`)?.click();
+      return true;
     }
     going = 0;
     if (key === "g") going = Date.now();

@@ -46,7 +46,7 @@ def _bytes() -> Iterator[Bad]:
         yield Bad(f"encoding: {name}", raw, 400, "json_encoding")
     deep = b'{"input":' + b"[" * 32 + b"]" * 32 + b"}"
     for name, raw in {
-        "33": deep, "arrays": b"[" * 33 + b"]" * 33, "10,000": b"[" * 10_000, "objects": b'{"a":' * 40 + b"1" + b"}" * 40,
+        "33": deep, "arrays": b"[" * 33 + b"]" * 33, "10,000": b"[" * 10_000, "objects": b'{"a":' * 40 + b"1" + b"}" * 40,  # noqa: E501
         "100,000 mixed": b'[{"a":' * 100_000,
     }.items():  # fmt: skip
         yield Bad(f"depth: {name}", raw, 400, "json_depth")
@@ -91,7 +91,15 @@ def _strings() -> Iterator[Bad]:
         yield Bad(f"duplicate key: {name}", raw, 400, "json_duplicate_key")
 
 
-WRONG: dict[str, Any] = {"null": None, "true": True, "number": 7, "fraction": 0.5, "text": "x", "list": [], "object": {}}
+WRONG: dict[str, Any] = {
+    "null": None,
+    "true": True,
+    "number": 7,
+    "fraction": 0.5,
+    "text": "x",
+    "list": [],
+    "object": {},
+}
 
 
 def _shapes() -> Iterator[Bad]:
@@ -121,7 +129,9 @@ def _values() -> Iterator[Bad]:
     for value in (-0.0001, 1.0001, -1, 2, 1e300, -1e300, 100, 83):
         yield Bad(f"confidence {value}", _set("proposal/confidence", value), 422, "invalid", "/proposal/confidence")
     for value in (True, False, "0.83", "1", [], {}, [0.83]):
-        yield Bad(f"confidence is {value!r}", _set("proposal/confidence", value), 422, "invalid", "/proposal/confidence")
+        yield Bad(
+            f"confidence is {value!r}", _set("proposal/confidence", value), 422, "invalid", "/proposal/confidence"
+        )
     for value in (-0.1, 1.1, "1", None, True):
         place = "proposal/scores"
         yield Bad(f"score {value!r}", _set(place, {"approve": value}), 422, "invalid", f"/{place}/approve")
@@ -130,7 +140,9 @@ def _values() -> Iterator[Bad]:
     ):  # fmt: skip
         yield Bad(f"{place} is empty", _set(place, ""), 422, "invalid", f"/{place}")
         yield Bad(f"{place} is long", _set(place, "x" * 201), 422, "invalid", f"/{place}")
-    yield Bad("explanation is long", _set("proposal/explanation", "x" * 20_001), 422, "invalid", "/proposal/explanation")
+    yield Bad(
+        "explanation is long", _set("proposal/explanation", "x" * 20_001), 422, "invalid", "/proposal/explanation"
+    )
     for value in ("nope", "Refund", "refund ", "../refund", "'; DROP TABLE decision; --", "ﬁ", "\u202erefund"):
         yield Bad(f"type {value!r}", _set("decision_type", value), 422, "unknown_type", "/decision_type")
     yield Bad("an archived type", _set("decision_type", "archived"), 422, "archived_type", "/decision_type")
@@ -138,8 +150,8 @@ def _values() -> Iterator[Bad]:
         yield Bad(f"outcome {value!r}", _set("proposal/outcome", value), 422, "unknown_outcome", "/proposal/outcome")
     for name, value, pointer in (
         ("empty", {}, "/input/amount_cents"), ("text", {"amount_cents": "1"}, "/input/amount_cents"),
-        ("negative", {"amount_cents": -1}, "/input/amount_cents"), ("half", {"amount_cents": 1.5}, "/input/amount_cents"),
-        ("null", {"amount_cents": None}, "/input/amount_cents"), ("true", {"amount_cents": True}, "/input/amount_cents"),
+        ("negative", {"amount_cents": -1}, "/input/amount_cents"), ("half", {"amount_cents": 1.5}, "/input/amount_cents"),  # noqa: E501
+        ("null", {"amount_cents": None}, "/input/amount_cents"), ("true", {"amount_cents": True}, "/input/amount_cents"),  # noqa: E501
         ("customer", {"amount_cents": 1, "customer": []}, "/input/customer"),
         ("vip", {"amount_cents": 1, "customer": {"vip": "yes"}}, "/input/customer/vip"),
     ):  # fmt: skip

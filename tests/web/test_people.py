@@ -33,7 +33,9 @@ def test_disabling_ends_sessions_and_enabling_lets_in_again(house: House) -> Non
     browser.get("/queue")
     assert browser.path.startswith("/sign-in")
     admin.post(f"{path}/enable")
-    assert "/queue" == house.browser("reviewer").path
+    back = house.browser("reviewer")
+    back.get("/queue")
+    assert "/queue" == back.path
 
 
 def test_roles_are_given_and_taken_away_at_once(house: House) -> None:
