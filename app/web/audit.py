@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.actions import figures, reading
-from app.domain.access import P, declare
+from app.domain.access import Actor, P, declare
 from app.domain.events import EventType
 from app.web import render, titles
 from app.web.ask import AnAsk
@@ -41,12 +41,12 @@ def audit_page(ask: AnAsk) -> Response:
         "audit.html",
         filters=asked,
         event_types=[kind.value for kind in EventType],
-        events=[_row(event) for event in found.data],
+        events=[_row(event, ask.me) for event in found.data],
         next_url=next_url("/audit", asked, found.next),
     )
 
 
-def _row(event: Mapping[str, Any]) -> dict[str, Any]:
+def _row(event: Mapping[str, Any], me: Actor) -> dict[str, Any]:
     return {
         "id": event["id"],
         "at": event["time"],
@@ -55,7 +55,7 @@ def _row(event: Mapping[str, Any]) -> dict[str, Any]:
         "by": event["actor"]["name"],
         "actor_kind": event["actor"]["kind"],
         "object": event["object"]["id"],
-        "object_url": titles.link_to(event),
+        "object_url": titles.link_to(event, me),
         "request_id": event["request_id"],
         "body": event,
     }

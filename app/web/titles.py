@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from app.domain.access import Actor, P
 from app.domain.events import EventType
 
 T = EventType
@@ -83,11 +84,11 @@ def changes_of(event: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def link_to(event: Mapping[str, Any]) -> str | None:
-    """The page of what the event is about, when there is one."""
+def link_to(event: Mapping[str, Any], me: Actor) -> str | None:
+    """The page of what the event is about, when there is one that the person may see."""
     about: Mapping[str, str] = event["object"]
     if about["type"] == "policy":
         return "/policies/" + about["id"].replace("@", "/")
-    if about["type"] == "person" and about["id"] == "unknown":
+    if about["type"] == "person" and (about["id"] == "unknown" or not me.may(P.MANAGE_PEOPLE)):
         return None
     return WHERE[about["type"]] + about["id"] if about["type"] in WHERE else None

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.api.metrics import Metrics
-from app.domain.access import SYSTEM
+from app.main import create_app
 from app.store.db import Database
 from tests.api.test_bad_input import check_problem
+from tests.conftest import settings_for
 from tests.factories import POLICY, House, key, put_policy, submission
 
 
@@ -302,14 +302,23 @@ def test_ready_says_what_is_missing(client: TestClient, db: Database) -> None:
     assert any("worker" in sentence for sentence in answer.json()["problems"])
 
 
-def test_a_database_that_is_away_is_a_503_and_the_rest_of_the_metrics_is_told() -> None:
+def test_a_database_that_is_away_is_a_503_with_retry_after_and_the_process_lives() -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/none")
-    assert "handrail_submit_seconds_count" in Metrics(away).text().decode()
+    headers = {"Authorization": "Bearer hr_12345678_" + "a" * 43}
+    with TestClient(create_app(settings_for("postgresql://x"), database=away), raise_server_exceptions=False) as client:
+        for answer in (
+            client.post("/api/v1/decisions", json=submission(), headers=headers),
+            client.post("/api/v1/decisions/batch", json=[submission()], headers=headers),
+            client.get("/api/v1/decisions", headers=headers),
+        ):
+            check_problem(answer, 503, "unavailable")
+            assert "2" == answer.headers["retry-after"]
+        assert (200, 503) == (client.get("/livez").status_code, client.get("/readyz").status_code)
+        assert "handrail_submit_seconds_count" in client.get("/metrics").text
     away.close()
 
 
 def test_activation_by_another_process_counts_at_once(client: TestClient, house: House, db: Database) -> None:
-    assert SYSTEM.kind == "system"
     assert 1 == submit(client, house)["policy"]["version"]
     put_policy(db, {**POLICY, "sample": {"rate": 0.5}})
     assert 2 == submit(client, house)["policy"]["version"]

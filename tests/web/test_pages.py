@@ -113,6 +113,47 @@ def test_odd_lease_tokens_change_nothing(house: House, token: str) -> None:
     assert browser.status in (409, 422)
 
 
+NASTY = (
+    "",
+    "x" * 9_999,
+    "'; DROP TABLE person;--",
+    "\U0001f600",
+    "\ufffe",
+    "{{ 7*7 }}",
+    "-1",
+    "../../etc",
+    "{",
+    "[" * 999,
+)
+
+
+@pytest.mark.parametrize("nasty", NASTY, ids=range(len(NASTY)))
+def test_no_form_field_brings_a_page_down(house: House, nasty: str) -> None:
+    given = house.submit()
+    admin, owner, lead = (house.browser(who) for who in ("admin", "policy_owner", "lead"))
+    review, person = f"/reviews/{given['review']['id']}", f"/people/{house.ids['other']}"
+    lead.post(f"{review}/claim")
+    attempts = (
+        (admin, "/people", ("name", "email", "role", "decision_type")),
+        (admin, f"{person}/grants", ("role", "decision_type")),
+        (admin, f"{person}/grants/revoke", ("role", "decision_type")),
+        (admin, "/keys", ("name", "scope", "person_id", "expires_on")),
+        (owner, "/policies/refund", ("source", "note")),
+        (owner, "/policies/refund/validate", ("source",)),
+        (lead, "/account/preferences", ("zone", "shortcuts")),
+        (lead, "/account/password", ("current", "new", "again")),
+        (lead, "/queue/claim", ("queue",)),
+        (lead, f"{review}/snooze", ("token", "minutes")),
+        (lead, f"{review}/verdict", ("token", "action", "outcome", "reason_code", "rationale")),
+        (lead, f"{review}/judgement", ("token", "outcome")),
+    )
+    for browser, path, names in attempts:
+        browser.get("/account")
+        browser.post(path, **dict.fromkeys(names, nasty))
+        assert browser.status < 500, path
+        assert "<h1" in browser.text
+
+
 def test_the_wrong_method_gets_a_page_with_the_methods_that_would_do(house: House) -> None:
     answer = house.browser("reviewer").client.get("/queue/claim")
     assert 405 == answer.status_code
