@@ -174,11 +174,10 @@ class _Scan:
             raise Unacceptable(f"An expression may have {MAX_COMPREHENSIONS} comprehensions at most.")
 
     def name(self, index: int, text: str) -> None:
-        if self.look(index - 1) == "." or text in _CONSTANTS:
-            return
-        if self.look(index + 1) == "(":
-            _only_known({text} - FUNCTIONS, "function", FUNCTIONS)
-        elif text not in self.open:
+        member = self.look(index - 1) == "."
+        if self.look(index + 1) == "(" and text not in _CONSTANTS:
+            _only_known({text} - FUNCTIONS - (COMPREHENSIONS if member else set()), "function", FUNCTIONS)
+        elif not member and text not in _CONSTANTS and text not in self.open:
             _only_known({text} - set(NAMES), "name", NAMES)
 
     def look(self, index: int) -> str:
