@@ -33,7 +33,7 @@ _PLAIN: Final = {
     "oneOf": "must match exactly one of the schema's alternatives.",
     "const": "must be the value that the schema names.",
     "contains": "must have an entry that the schema asks for.",
-    "false schema": "must be absent: the schema allows nothing here.",
+    "falseSchema": "must be absent: the schema allows nothing here.",
     "not": "must not match what the schema excludes.",
     "propertyNames": "must have keys that the schema allows.",
     "uniqueItems": "must not have the same entry twice.",
