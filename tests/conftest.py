@@ -78,6 +78,12 @@ def postgres_copies(postgres_url: str) -> Iterator[Copies]:
 
 
 @pytest.fixture
+def in_postgres() -> Callable[..., None]:
+    """Runs statements on a PostgreSQL, each on its own: (url, *statements)."""
+    return _in_postgres
+
+
+@pytest.fixture
 def sqlite_url(sqlite_copies: Copies) -> Iterator[str]:
     """A fresh SQLite database at head."""
     yield from sqlite_copies()

@@ -23,7 +23,7 @@ Ticket = tuple[str, str, str]  # (key id, route, Idempotency-Key)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One decision as it came in: a body that has the wire's shape, and the digest of the body's bytes."""
+    """One decision as it came in: a body that has the wire's shape, and a digest that tells it from other bodies."""
 
     credential: str
     body: Mapping[str, Any]
@@ -59,7 +59,7 @@ class _Batch:
         self.outcomes: list[Outcome | None] = [None] * len(submissions)
         self.actors: dict[int, Actor] = {}
         self.tickets: dict[int, Ticket] = {}
-        self.twins: dict[int, int] = {}
+        self.twins: dict[int, tuple[int, str]] = {}
 
     def run(self) -> list[Outcome]:
         self._know_actors()
@@ -67,8 +67,9 @@ class _Batch:
         self._replay_external_ids()
         self._insert(self._routed())
         self._keep_answers()
-        for twin, first in self.twins.items():
-            self.outcomes[twin] = self._as_twin(self.outcomes[first])
+        for twin, (first, by) in self.twins.items():
+            outcome = self.outcomes[first]
+            self.outcomes[twin] = Submitted(outcome.text, by) if isinstance(outcome, Submitted) else outcome
         return [outcome for outcome in self.outcomes if outcome is not None]
 
     def _open(self) -> list[int]:
@@ -93,7 +94,7 @@ class _Batch:
                 continue
             ticket = (str(self.actors[i].key_id), self.items[i].route, key)
             if ticket in firsts:
-                self._pair(i, firsts[ticket], reused_key())
+                self._pair(i, firsts[ticket], "key", reused_key())
             else:
                 firsts[ticket] = i
         free = keys.reserve_answers(self.tx, [(*t, self.items[i].fingerprint) for t, i in firsts.items()])
@@ -113,32 +114,28 @@ class _Batch:
                 continue
             pair = (str(self.actors[i].service), external_id)
             if pair in firsts:
-                self._pair(i, firsts[pair], taken())
+                self._pair(i, firsts[pair], "external_id", taken())
             else:
                 firsts[pair] = i
         self._replay_known(firsts)
 
     def _replay_known(self, wanted: Mapping[tuple[str, str], int]) -> None:
-        for pair, row in decisions.by_external_id(self.tx, wanted).items():
-            i = wanted[pair]
-            if row.fingerprint == self.items[i].fingerprint:
-                self.outcomes[i] = Submitted(self._stored_answer(row), "external_id")
+        known = decisions.by_external_id(self.tx, wanted)
+        same = {row.id for pair, row in known.items() if row.fingerprint == self.items[wanted[pair]].fingerprint}
+        asked = {one.decision_id: one for one in reversed(reviews.of_decisions(self.tx, same))}
+        told = events.submissions(self.tx, same)
+        for pair, row in known.items():
+            if row.id in same:
+                text = dumps(answer(row, asked.get(row.id)) | {"event": {"id": told[row.id]}})
+                self.outcomes[wanted[pair]] = Submitted(text, "external_id")
             else:
-                self.outcomes[i] = taken(row.id)
+                self.outcomes[wanted[pair]] = taken(row.id)
 
-    def _stored_answer(self, row: Row) -> str:
-        asked = reviews.of_decision(self.tx, row.id)
-        first = events.of_decision(self.tx, row.id)[0]
-        return dumps(answer(row, asked[0] if asked else None) | {"event": {"id": first.id}})
-
-    def _pair(self, twin: int, first: int, otherwise: HandrailError) -> None:
+    def _pair(self, twin: int, first: int, by: str, otherwise: HandrailError) -> None:
         if self.items[twin].fingerprint == self.items[first].fingerprint:
-            self.twins[twin] = first
+            self.twins[twin] = (first, by)
         else:
             self.outcomes[twin] = otherwise
-
-    def _as_twin(self, outcome: Outcome | None) -> Outcome | None:
-        return Submitted(outcome.text, "key") if isinstance(outcome, Submitted) else outcome
 
     def _routed(self) -> dict[int, dict[str, Any]]:
         open_ones = self._open()

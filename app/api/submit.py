@@ -1,6 +1,7 @@
 """Owns the submit door: bare Starlette routes, one validation of the raw bytes, a ready answer. See ADR 0003."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from app.api.metrics import Metrics
 from app.api.problems import problem_of, status_of
 from app.api.schemas import NewDecision
 from app.domain.access import Permission, declare
-from app.domain.canonical import digest, dumps
+from app.domain.canonical import digest
 from app.domain.errors import Fault, HandrailError, Invalid, Unavailable
 from app.intake import Intake
 
@@ -34,13 +35,13 @@ async def submit_decision(request: Request) -> Response:
     presented, key = credential(request), idempotency_key(request)
     raw = await request.body()
     try:
-        body = _checked(parse(request, raw))
+        plain = parse(request, raw)
+        print_ = fingerprint(plain)
+        body = _checked(plain)
     except HandrailError:
         await known_or_refused(request)
         raise
-    outcome = await _intake(request).submit(
-        Submission(presented, body, digest(raw), key, request_id=request_id(request))
-    )
+    outcome = await _intake(request).submit(Submission(presented, body, print_, key, request_id=request_id(request)))
     if isinstance(outcome, HandrailError):
         raise outcome
     _count(request, body, outcome)
@@ -65,6 +66,11 @@ ROUTES: Final = [
     Route("/api/v1/decisions", submit_decision, methods=["POST"]),
     Route("/api/v1/decisions/batch", submit_batch, methods=["POST"]),
 ]
+
+
+def fingerprint(plain: Any) -> str:
+    """A digest of what a body says, before defaults are filled in; the order of keys and white space do not count."""
+    return digest(json.dumps(plain, sort_keys=True, ensure_ascii=False).encode())
 
 
 def _checked(plain: Any) -> dict[str, Any]:
@@ -98,7 +104,7 @@ def _items(plain: Any) -> list[Any]:
 async def _one(request: Request, presented: str, key: str | None, place: int, item: Any) -> Outcome:
     """One item's outcome; each item has its own fingerprint, and its own ticket under the batch's key."""
     try:
-        print_ = digest(dumps(item).encode())  # before defaults are filled in
+        print_ = fingerprint(item)
         body = _checked(item)
         ticket = key and f"{key}#{place}"
         submission = Submission(presented, body, print_, ticket, "batch", request_id(request))

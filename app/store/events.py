@@ -1,6 +1,6 @@
 """Owns the event table: record and read. Rows are never changed; triggers see to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.domain.access import Actor
-from app.domain.events import Event
+from app.domain.events import Event, EventType
 from app.store.db import ReadTx, WriteTx, new_id
 from app.store.tables import event
 
@@ -36,6 +36,12 @@ def _row(event_id: str, at: datetime, actor: Actor, one: Event) -> dict[str, Any
         "decision_type": one.decision_type,
         "body": one.body(event_id, at, actor),
     }
+
+
+def submissions(tx: ReadTx, decision_ids: Iterable[str]) -> dict[str, str]:
+    """The id of the event that told of each decision's submission, by decision."""
+    told = (event.c.type == EventType.DECISION_SUBMITTED.value) & event.c.decision_id.in_(sorted(decision_ids))
+    return {row.decision_id: row.id for row in tx.rows(sa.select(event.c.id, event.c.decision_id).where(told))}
 
 
 def of_decision(tx: ReadTx, decision_id: str) -> Sequence[sa.Row[Any]]:

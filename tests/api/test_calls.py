@@ -1,6 +1,7 @@
 """What every call promises: idempotency, external ids, batches, waiting, pages, ETags, request ids, duties."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from app.main import create_app
 from app.store.db import Database
 from tests.api.test_bad_input import check_problem
 from tests.conftest import settings_for
-from tests.factories import POLICY, House, key, put_policy, submission
+from tests.factories import POLICY, House, furnish, key, put_policy, submission
 
 
 def submit(client: TestClient, house: House, *, who: str = "service", **changes: Any) -> dict[str, Any]:
@@ -54,6 +55,14 @@ def test_a_known_external_id_answers_200_and_another_body_is_a_conflict(client: 
     answer = client.post("/api/v1/decisions", json=other, headers=house.headers("service"))
     check_problem(answer, 409, "external_id_taken")
     assert first.json()["id"] == answer.json()["decision_id"]
+
+
+def test_an_external_id_is_known_in_a_batch_as_it_is_alone(client: TestClient, house: House) -> None:
+    first = submit(client, house, external_id="x2")
+    turned = dict(reversed(submission(external_id="x2").items()))
+    answer = client.post("/api/v1/decisions/batch", json=[turned, turned], headers=house.headers("service"))
+    known = answer.json()["results"]
+    assert [(200, first)] * 2 == [(one["status"], one["decision"]) for one in known]
 
 
 def test_twins_at_the_same_time_become_one_decision(client: TestClient, house: House) -> None:
@@ -322,3 +331,21 @@ def test_activation_by_another_process_counts_at_once(client: TestClient, house:
     assert 1 == submit(client, house)["policy"]["version"]
     put_policy(db, {**POLICY, "sample": {"rate": 0.5}})
     assert 2 == submit(client, house)["policy"]["version"]
+
+
+def test_after_the_database_was_away_the_same_process_serves_again(
+    fresh_postgres_url: str, postgres_url: str, in_postgres: Callable[..., None]
+) -> None:
+    db = Database(fresh_postgres_url, pool_size=3)
+    house, name = furnish(db), db.url.database
+    with TestClient(create_app(settings_for(fresh_postgres_url), database=db), raise_server_exceptions=False) as client:
+        first = submit(client, house)
+        away = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        in_postgres(postgres_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", away)
+        refused = client.post("/api/v1/decisions", json=submission(), headers=house.headers("service"))
+        check_problem(refused, 503, "unavailable")
+        assert "retry-after" in refused.headers
+        in_postgres(postgres_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        assert first["id"] != submit(client, house)["id"]
+        assert 200 == client.get(f"/api/v1/decisions/{first['id']}", headers=house.headers("auditor")).status_code
+    db.close()
