@@ -29,8 +29,9 @@ def draft(tx: WriteTx, actor: Actor, slug: str, source: Any, note: str | None = 
     actor.must(P.EDIT_POLICIES, slug)
     wanted = _checked(policies.lock_type(tx, slug), source)
     version = policies.next_version(tx, slug)
-    if wanted.review.queue:
-        decision_types.add_queue_if_missing(tx, wanted.review.queue, wanted.review.queue)
+    queue = wanted.review.queue
+    if queue and decision_types.add_queue_if_missing(tx, queue, queue):
+        events.record(tx, actor, Event(EventType.QUEUE_CHANGED, queue, after={"lease_seconds": 900}))
     document = dumps(dict(wanted.document))
     row = {
         "decision_type": slug,

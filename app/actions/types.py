@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.access import Actor, Permission
 from app.domain.canonical import dumps
 from app.domain.decision_type import DecisionType, parse_decision_type
-from app.domain.errors import NotFound
+from app.domain.errors import Forbidden, NotFound
 from app.domain.events import Event, EventType
 from app.store import decision_types, events, policies
 from app.store.db import ReadTx, WriteTx, reads, writes
@@ -22,7 +22,7 @@ def apply(tx: WriteTx, actor: Actor, source: str | Mapping[str, Any]) -> dict[st
     wanted = parse_decision_type(source)
     actor.must(P.EDIT_TYPES, wanted.slug)
     row = policies.lock_type(tx, wanted.slug)
-    decision_types.put_queue(tx, wanted.queue, wanted.title, wanted.lease_seconds)
+    _see_to_queue(tx, actor, wanted)
     if row is None:
         _create(tx, actor, wanted)
     elif row.digest != wanted.digest:
@@ -36,6 +36,20 @@ def apply(tx: WriteTx, actor: Actor, source: str | Mapping[str, Any]) -> dict[st
         "digest": now.digest,
         "revision": now.revision,
     }
+
+
+def _see_to_queue(tx: WriteTx, actor: Actor, wanted: DecisionType) -> None:
+    known = decision_types.get_queue(tx, wanted.queue)
+    if known is not None and known.lease_seconds == wanted.lease_seconds:
+        return
+    shared = known is not None and decision_types.serves_others(tx, wanted.queue, wanted.slug)
+    if shared and actor.types(P.EDIT_TYPES) is not None:
+        raise Forbidden("This queue serves other types too; its lease is for somebody who may change all of them.")
+    title = known.title if known is not None else wanted.title
+    decision_types.put_queue(tx, wanted.queue, title, wanted.lease_seconds)
+    before = {"lease_seconds": known.lease_seconds} if known is not None else None
+    after = {"lease_seconds": wanted.lease_seconds}
+    events.record(tx, actor, Event(EventType.QUEUE_CHANGED, wanted.queue, before=before, after=after))
 
 
 def _create(tx: WriteTx, actor: Actor, wanted: DecisionType) -> None:

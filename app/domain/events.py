@@ -44,6 +44,7 @@ class EventType(StrEnum):
     PERSON_SIGNED_OUT = "person.signed_out"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    QUEUE_CHANGED = "queue.changed"
     TYPE_CREATED = "decision_type.created"
     TYPE_CHANGED = "decision_type.changed"
     TYPE_ARCHIVED = "decision_type.archived"

@@ -53,6 +53,13 @@ def put_queue(tx: WriteTx, slug: str, title: str, lease_seconds: int) -> None:
     tx.put(queue, {"slug": slug, "title": title, "lease_seconds": lease_seconds}, key=["slug"])
 
 
-def add_queue_if_missing(tx: WriteTx, slug: str, title: str) -> None:
+def serves_others(tx: ReadTx, slug: str, but: str) -> bool:
+    """Whether a queue holds reviews of other types than `but`."""
+    others = (decision_type.c.queue == slug) & (decision_type.c.slug != but)
+    return tx.row(sa.select(decision_type.c.slug).where(others).limit(1)) is not None
+
+
+def add_queue_if_missing(tx: WriteTx, slug: str, title: str) -> bool:
+    """Whether the queue is new."""
     row = {"slug": slug, "title": title, "lease_seconds": 900}
-    tx.insert_missing(queue, [row], conflict=["slug"], returning=["slug"])
+    return bool(tx.insert_missing(queue, [row], conflict=["slug"], returning=["slug"]))

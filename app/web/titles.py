@@ -37,6 +37,7 @@ TITLES: Final[Mapping[str, str]] = {
     T.PERSON_SIGNED_OUT: "Signed out",
     T.KEY_CREATED: "Made an API key",
     T.KEY_REVOKED: "Revoked an API key",
+    T.QUEUE_CHANGED: "Changed a queue",
     T.TYPE_CREATED: "Made a decision type",
     T.TYPE_CHANGED: "Changed a decision type",
     T.TYPE_ARCHIVED: "Archived a decision type",
