@@ -4,6 +4,7 @@ Must not hold a connection while it waits. Polling works across processes on bot
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from app.actions.reading import which_ended
 from app.domain.errors import Unavailable
 from app.store.db import Database
 
+log = logging.getLogger(__name__)
 PERIOD = 0.2  # seconds between looks, only while somebody waits
 
 
@@ -59,6 +61,9 @@ class Watch:
             try:
                 self._free(await asyncio.get_running_loop().run_in_executor(self._thread, self._look, self._db, wanted))
             except Unavailable:
+                await asyncio.sleep(1)
+            except Exception:
+                log.exception("looking for decisions that ended failed; it goes on")
                 await asyncio.sleep(1)
 
     def _free(self, ids: set[str]) -> None:

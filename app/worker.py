@@ -63,4 +63,6 @@ class Worker:
                 run_once(self._db, self._name)
             except Unavailable:
                 log.warning("the worker cannot reach the database; it tries again")
+            except Exception:
+                log.exception("a round of the worker failed; it goes on")
             self._stop.wait(PERIOD)

@@ -133,4 +133,4 @@ def test_no_front_end_file_is_too_long() -> None:
 
 
 def test_what_people_said_and_what_happened_is_append_only() -> None:
-    assert {"event", "judgement", "verdict"} == {table.name for table in tables.APPEND_ONLY}
+    assert {"event", "judgement", "verdict", "type_revision"} == {table.name for table in tables.APPEND_ONLY}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app.domain.access import Actor
-from app.domain.events import Event, EventType
+from app.domain.access import SYSTEM, Actor
+from app.domain.events import Event, EventType, timestamp
 from app.domain.review import LEADS
 from app.store import decisions, events, reviews
 from app.store.db import WriteTx
@@ -39,6 +39,19 @@ def escalate(tx: WriteTx, actor: Actor, review: Row, why: str, note: str | None)
         review, EventType.REVIEW_ESCALATED, before={"level": review.level}, after={"level": LEADS}, data={"why": why}
     )
     events.record(tx, actor, happened)
+
+
+def announce_if_over(tx: WriteTx, review: Row) -> None:
+    """Say that the lease is over, once, before something else happens to it: the worker may not have come by yet."""
+    if review.lease_expires_at is None or review.lease_expires_at > tx.now() or review.lease_announced:
+        return
+    reviews.mark(tx, [review.id], {"lease_announced": True})
+    data = {
+        "holder": review.lease_holder,
+        "token": review.lease_token,
+        "ended": timestamp(review.lease_expires_at),
+    }
+    events.record(tx, SYSTEM, about(review, EventType.REVIEW_LEASE_EXPIRED, data=data))
 
 
 def about(review: Row, type: EventType, **said: Any) -> Event:

@@ -30,9 +30,18 @@ def hidden(tx: ReadTx, actor: Actor, decisions: Iterable[Row]) -> frozenset[str]
 
 
 def _could_review(actor: Actor, decision_type: str) -> bool:
-    if actor.person_id is None:
-        return False
-    return actor.may(Permission.REVIEW, decision_type) or actor.may(Permission.REVIEW_ESCALATED, decision_type)
+    # By role, not by scope: a key with fewer scopes must not show what the person may not see yet.
+    wanted = (Permission.REVIEW, Permission.REVIEW_ESCALATED)
+    return any(actor.may_as_person(permission, decision_type) for permission in wanted)
+
+
+def unheard(tx: ReadTx, actor: Actor, rows: Iterable[Row]) -> frozenset[str]:
+    """Ids of the reviews in which others spoke that the actor may yet speak in: each of several says it unprompted."""
+    several = [one for one in rows if one.required > 1 and one.state == "open" and one.level == 0]
+    mine = {one.id for one in several if _could_review(actor, one.decision_type)}
+    if not mine:
+        return frozenset()
+    return frozenset(mine - {one.review_id for one in reviews.verdicts(tx, mine) if one.person_id == actor.person_id})
 
 
 def decision(row: Row, *, hide: bool = False, payload: bool = True) -> dict[str, Any]:

@@ -66,10 +66,10 @@ class _Batch:
         self._replay_tickets()
         self._replay_external_ids()
         self._insert(self._routed())
-        self._keep_answers()
         for twin, (first, by) in self.twins.items():
             outcome = self.outcomes[first]
             self.outcomes[twin] = Submitted(outcome.text, by) if isinstance(outcome, Submitted) else outcome
+        self._keep_answers()
         return [outcome for outcome in self.outcomes if outcome is not None]
 
     def _open(self) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.actions import _views
 from app.domain.access import Actor, Permission
-from app.domain.canonical import dumps
+from app.domain.canonical import digest, dumps
 from app.domain.events import Event, EventType, timestamp
 from app.store import decisions, events, reviews
 from app.store.db import Database, ReadTx, WriteTx, new_id, reads, writes
@@ -16,7 +16,8 @@ from app.store.decisions import Filters
 
 PAGE = 500
 Row = Any
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run (OWASP: CSV injection)
+FORMULA = tuple("=+-@＝＋－＠")  # what a spreadsheet would run (OWASP: CSV injection)
+UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
 COLUMNS = (
     "id", "decision_type", "service", "external_id", "subject", "model_name", "model_version", "proposal_outcome",
     "confidence", "stakes", "tier", "status", "outcome", "decided_by", "overturned_outcome", "policy_version",
@@ -42,14 +43,16 @@ def decisions_csv(db: Database, actor: Actor, filters: Filters) -> Iterator[byte
 @writes
 def _start(tx: WriteTx, actor: Actor, filters: Filters, kind: str) -> Filters:
     actor.must(Permission.EXPORT)
-    asked = {name: _plain(value) for name, value in asdict(filters).items() if value and name != "types"}
+    asked = {name: _plain(name, value) for name, value in asdict(filters).items() if value and name != "types"}
     events.record(tx, actor, Event(EventType.EXPORT_STARTED, new_id("exp"), data={"format": kind, "filters": asked}))
     # Whatever comes in after this moment is not part of the export, so it ends.
     until = min(filters.until, tx.now()) if filters.until else tx.now()
     return replace(filters, types=actor.types(Permission.EXPORT), until=until)
 
 
-def _plain(value: Any) -> Any:
+def _plain(name: str, value: Any) -> Any:
+    if name in ("subject", "external_id"):  # may name a person, and an event is for ever
+        return digest(value.encode())
     return timestamp(value) if hasattr(value, "strftime") else value
 
 
@@ -78,7 +81,9 @@ def _page(tx: ReadTx, actor: Actor, filters: Filters, after: Any) -> tuple[list[
     review_ids = [row.id for row in asked]
     said = reviews.verdicts(tx, review_ids) if review_ids else ()
     judged = reviews.judgements(tx, review_ids) if review_ids else ()
-    hide = _views.hidden(tx, actor, rows)
+    hide, unheard = _views.hidden(tx, actor, rows), _views.unheard(tx, actor, asked)
+    said = [one for one in said if one.review_id not in unheard]
+    judged = [one for one in judged if one.review_id not in unheard]
     views = [_whole(row, row.id in hide, asked, said, judged) for row in rows]
     return views, (rows[-1].created_at, rows[-1].id) if len(rows) == PAGE else None
 
@@ -139,7 +144,10 @@ def _joined(rows: list[dict[str, Any]], name: str) -> str:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) and not _is_number(value) else text
+    if _is_number(value):
+        return text
+    seen = text.translate(dict.fromkeys(map(ord, UNSEEN))).lstrip()
+    return f"'{text}" if seen.startswith(FORMULA) or text.startswith(("\t", "\r", "\n")) else text
 
 
 def _is_number(value: Any) -> bool:

@@ -92,6 +92,7 @@ def revoke_grant(tx: WriteTx, actor: Actor, person_id: str, role: str, decision_
     """Take a role back. Raises NotFound, Forbidden, Conflict (`last_admin`)."""
     actor.must(P.MANAGE_PEOPLE)
     _row(tx, person_id)
+    store.hold_admins(tx)
     if not store.remove_grant(tx, person_id, Grant(role, decision_type)):
         raise NotFound("This person does not hold that role.")
     _keep_an_admin(tx)
@@ -103,6 +104,7 @@ def revoke_grant(tx: WriteTx, actor: Actor, person_id: str, role: str, decision_
 def disable(tx: WriteTx, actor: Actor, person_id: str) -> None:
     """Shut somebody out: sessions end, keys that act as them stop. Raises NotFound, Forbidden, Conflict."""
     actor.must(P.MANAGE_PEOPLE)
+    store.hold_admins(tx)
     if _row(tx, person_id).disabled_at is None:
         store.change(tx, person_id, {"disabled_at": tx.now()})
         store.end_sessions(tx, person_id)

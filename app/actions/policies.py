@@ -119,7 +119,8 @@ def replay(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
     policy_row = policies.get(tx, row.decision_type, row.policy_version) if row.policy_version else None
     type_row: Row = decision_types.get(tx, row.decision_type)
     policy = cached_policy(policy_row.document) if policy_row else None
-    route = evaluate(policy, _facts(row, type_row), bytes.fromhex(type_row.sampling_key))
+    document = decision_types.document_of(tx, row.decision_type, row.type_digest) or type_row.document
+    route = evaluate(policy, _facts(row, document), bytes.fromhex(type_row.sampling_key))
     again = {
         "tier": route.tier.value,
         "stakes": route.stakes,
@@ -130,7 +131,7 @@ def replay(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
     return {"same": stored == again, "stored": stored, "again": again}
 
 
-def _facts(row: Row, type_row: Row) -> Facts:
+def _facts(row: Row, type_document: str) -> Facts:
     value = json.loads(row.input)
     return Facts(
         decision_id=row.id,
@@ -139,7 +140,7 @@ def _facts(row: Row, type_row: Row) -> Facts:
         model={"name": row.model_name, "version": row.model_version},
         metadata=json.loads(row.metadata),
         declared_stakes=row.declared_stakes,
-        input_faults=input_faults(cached_type(type_row.document), value),
+        input_faults=input_faults(cached_type(type_document), value),
     )
 
 

@@ -10,6 +10,7 @@ from app.actions import _views
 from app.domain.access import Actor, Permission
 from app.domain.decision_type import cached_type
 from app.domain.errors import NotFound
+from app.domain.events import EventType
 from app.store import decision_types, decisions, events, keys, people, reviews, stats
 from app.store.db import ReadTx, reads
 
@@ -58,7 +59,9 @@ def timeline(tx: ReadTx, actor: Actor, decision_id: str) -> list[dict[str, Any]]
     """Every event of a decision, oldest first, each with `actor.name`. Raises NotFound."""
     row = _readable(tx, actor, decision_id)
     hide = row.id in _views.hidden(tx, actor, [row])
-    return _named(tx, [_views.event(one, hide=hide) for one in events.of_decision(tx, decision_id)])
+    told = events.of_decision(tx, decision_id)
+    unheard = _views.unheard(tx, actor, reviews.of_decision(tx, decision_id))
+    return _named(tx, [_views.event(one, hide=hide or _tells(one, unheard)) for one in told])
 
 
 @reads
@@ -76,13 +79,14 @@ def event_list(
 ) -> Page:
     """The audit trail, newest first. Proposals under blind review are hidden from those who may judge them."""
     actor.must(P.READ_AUDIT)
-    wanted = events.Wanted(type, actor_id, object_id, since, until)
+    wanted = events.Wanted(type, actor_id, object_id, since, until, actor.types(P.READ_AUDIT))
     rows = events.page(tx, wanted, before=before, limit=limit + 1)
-    allowed = actor.types(P.READ_AUDIT)
-    shown = [one for one in rows[:limit] if allowed is None or one.decision_type in allowed]
-    hide = _views.hidden(tx, actor, decisions.many(tx, {one.decision_id for one in shown if one.decision_id}).values())
+    shown = rows[:limit]
+    ids = {one.decision_id for one in shown if one.decision_id}
+    hide = _views.hidden(tx, actor, decisions.many(tx, ids).values())
+    unheard = _views.unheard(tx, actor, reviews.of_decisions(tx, ids))
     last = rows[limit - 1] if len(rows) > limit else None
-    data = _named(tx, [_views.event(one, hide=one.decision_id in hide) for one in shown])
+    data = _named(tx, [_views.event(one, hide=one.decision_id in hide or _tells(one, unheard)) for one in shown])
     return Page(data, (last.created_at, last.id) if last else None)
 
 
@@ -153,11 +157,13 @@ def _reviews(tx: ReadTx, actor: Actor, decision_id: str, hide: bool) -> list[dic
     ids = [row.id for row in rows]
     said, judged = reviews.verdicts(tx, ids), reviews.judgements(tx, ids)
     names = people.names(tx, {one.person_id for one in (*said, *judged)})
+    unheard = _views.unheard(tx, actor, rows)
     views = []
     for row in rows:
         view = _views.review(row)
-        view["verdicts"] = _of(row.id, said, names, _views.verdict, actor, hide)
-        view["judgements"] = _of(row.id, judged, names, _views.judgement, actor, hide)
+        alone = hide or row.id in unheard
+        view["verdicts"] = _of(row.id, said, names, _views.verdict, actor, alone)
+        view["judgements"] = _of(row.id, judged, names, _views.judgement, actor, alone)
         views.append(view)
     return views
 
@@ -165,6 +171,11 @@ def _reviews(tx: ReadTx, actor: Actor, decision_id: str, hide: bool) -> list[dic
 def _of(review_id: str, rows: Any, names: dict[str, str], view: Any, actor: Actor, hide: bool) -> list[dict[str, Any]]:
     mine = [one for one in rows if one.review_id == review_id and (not hide or one.person_id == actor.person_id)]
     return [view(one) | {"person_name": names.get(one.person_id, one.person_id)} for one in mine]
+
+
+def _tells(event: Row, unheard: frozenset[str]) -> bool:
+    """Whether the event says what somebody else ruled in a review that the actor may yet speak in."""
+    return event.object_id in unheard and event.type == EventType.REVIEW_VERDICT_GIVEN
 
 
 def _standing(tx: ReadTx, actor: Actor, row: Row) -> dict[str, Any]:

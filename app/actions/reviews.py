@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.actions import _views
-from app.actions._settle import about
+from app.actions._settle import about, announce_if_over
 from app.domain.access import Actor, Permission
 from app.domain.errors import Conflict, Forbidden, NotFound
 from app.domain.events import Event, EventType, timestamp
@@ -136,6 +136,7 @@ def _held(tx: WriteTx, actor: Actor, review_id: str, token: int) -> Row:
     row = _open(tx, review_id)
     if row.lease_token != token or row.lease_holder != actor.person_id:
         raise Conflict("You no longer hold this review; claim it again.", "lease_lost")
+    announce_if_over(tx, row)
     return row
 
 
@@ -149,6 +150,7 @@ def _barred(actor: Actor, row: Row) -> Forbidden:
 
 
 def _lease(tx: WriteTx, actor: Actor, row: Row) -> dict[str, Any]:
+    announce_if_over(tx, row)
     token, until = row.lease_token + 1, reviews.lease_until(tx.now(), _seconds(tx, row))
     reviews.grant_lease(tx, row.id, token, str(actor.person_id), until)
     happened: Event = about(

@@ -18,7 +18,8 @@ from app.store import events, keys, people
 from app.store.db import Database, ReadTx, WriteTx, reads, writes
 
 IDLE, ABSOLUTE, TOUCH = timedelta(minutes=30), timedelta(hours=12), timedelta(minutes=1)
-FREE_TRIES, WINDOW, BLOCK = 5, timedelta(minutes=15), timedelta(minutes=1)
+FREE_TRIES = (100, 5)  # of an address, which many may share, and of an account, in one window
+WINDOW, BLOCK = timedelta(minutes=15), timedelta(minutes=1)
 MIN_PASSWORD, MAX_PASSWORD = 12, 256
 _HASHER = PasswordHasher()
 _DECOY = _HASHER.hash(secrets.token_urlsafe(16))
@@ -48,7 +49,7 @@ def csrf_token(secret_key: str, session_token: str) -> str:
 def sign_in(db: Database, email: str, password: str, *, address: str, request_id: str | None) -> SignedIn:
     """Open a session. Raises Unauthenticated (one sentence for every cause), Throttled (`extra["retry_after"]`)."""
     buckets = (_bucket("address", address), _bucket("account", email.strip().lower()))
-    found = _look_up(db, email, buckets)
+    found = _try(db, email, buckets)
     # Always one hash, so that time does not tell whether the account exists.
     good = password_matches(found.password_hash if found and found.password_hash else _DECOY, password)
     if found is None or not good or found.disabled_at is not None or not found.password_hash:
@@ -62,15 +63,24 @@ def sign_in(db: Database, email: str, password: str, *, address: str, request_id
     return SignedIn(token, actor)
 
 
-@reads
-def _look_up(tx: ReadTx, email: str, buckets: tuple[str, ...]) -> Any:
-    for bucket in buckets:
-        row = people.get_throttle(tx, bucket)
-        if row and row.blocked_until and row.blocked_until > tx.now():
-            seconds = int((row.blocked_until - tx.now()).total_seconds()) + 1
-            detail = f"Too many failed sign-ins; try again in {seconds} seconds."
-            raise Throttled(detail, extra={"retry_after": str(seconds)})
+@writes
+def _try(tx: WriteTx, email: str, buckets: tuple[str, ...]) -> Any:
+    """Count the try before the password is looked at, so that parallel guesses meet the limit too."""
+    for bucket, free in zip(buckets, FREE_TRIES, strict=True):
+        _count_try(tx, bucket, free)
     return people.by_email(tx, email)
+
+
+def _count_try(tx: WriteTx, bucket: str, free: int) -> None:
+    row, now = people.hold_throttle(tx, bucket), tx.now()
+    if row.blocked_until and row.blocked_until > now:
+        seconds = int((row.blocked_until - now).total_seconds()) + 1
+        detail = f"Too many failed sign-ins; try again in {seconds} seconds."
+        raise Throttled(detail, extra={"retry_after": str(seconds)})
+    tries, since = (1, now) if now - row.since > WINDOW else (row.failures + 1, row.since)
+    over = tries - free
+    blocked = now + min(BLOCK * 2 ** min(over, 10), WINDOW) if over >= 0 else None
+    people.put_throttle(tx, bucket, tries, since, blocked)
 
 
 def password_matches(password_hash: str, password: str) -> bool:
@@ -83,14 +93,6 @@ def password_matches(password_hash: str, password: str) -> bool:
 
 @writes
 def _failed(tx: WriteTx, person_id: str | None, buckets: tuple[str, ...], request_id: str | None) -> None:
-    now = tx.now()
-    for bucket in buckets:
-        row = people.get_throttle(tx, bucket)
-        fresh = row is None or now - row.since > WINDOW
-        failures, since = (1, now) if row is None or fresh else (row.failures + 1, row.since)
-        over = failures - FREE_TRIES
-        blocked = now + min(BLOCK * 2 ** min(over, 10), WINDOW) if over >= 0 else None
-        people.put_throttle(tx, bucket, failures, since, blocked)
     who = replace(SYSTEM, request_id=request_id)
     events.record(tx, who, Event(EventType.PERSON_SIGN_IN_FAILED, person_id or "unknown", data={"account": buckets[1]}))
 
@@ -99,6 +101,8 @@ def _failed(tx: WriteTx, person_id: str | None, buckets: tuple[str, ...], reques
 def _open(tx: WriteTx, person_id: str, token: str, buckets: tuple[str, ...], request_id: str | None) -> None:
     people.open_session(tx, secret_digest(token), person_id)
     people.clear_throttle(tx, buckets[1])
+    address = people.hold_throttle(tx, buckets[0])
+    people.put_throttle(tx, buckets[0], max(address.failures - 1, 0), address.since, None)
     who = Actor("person", person_id, "", person_id=person_id, request_id=request_id)
     events.record(tx, who, Event(EventType.PERSON_SIGNED_IN, person_id))
 

@@ -8,8 +8,9 @@ from typing import Any
 from app.domain.access import Actor, Permission
 from app.domain.canonical import dumps
 from app.domain.decision_type import DecisionType, parse_decision_type
-from app.domain.errors import Forbidden, NotFound
+from app.domain.errors import Fault, Forbidden, Invalid, NotFound
 from app.domain.events import Event, EventType
+from app.domain.policy import cached_policy, check_against_type
 from app.store import decision_types, events, policies
 from app.store.db import ReadTx, WriteTx, reads, writes
 
@@ -28,6 +29,7 @@ def apply(tx: WriteTx, actor: Actor, source: str | Mapping[str, Any]) -> dict[st
     elif row.digest != wanted.digest:
         _change(tx, actor, wanted, row)
     now: Any = decision_types.get(tx, wanted.slug)
+    decision_types.keep_revision(tx, now.slug, now.digest, now.document)
     changed = row is None or row.digest != wanted.digest
     return {
         "slug": wanted.slug,
@@ -42,7 +44,7 @@ def _see_to_queue(tx: WriteTx, actor: Actor, wanted: DecisionType) -> None:
     known = decision_types.get_queue(tx, wanted.queue)
     if known is not None and known.lease_seconds == wanted.lease_seconds:
         return
-    shared = known is not None and decision_types.serves_others(tx, wanted.queue, wanted.slug)
+    shared = known is not None and _serves_others(tx, wanted)
     if shared and actor.types(P.EDIT_TYPES) is not None:
         raise Forbidden("This queue serves other types too; its lease is for somebody who may change all of them.")
     title = known.title if known is not None else wanted.title
@@ -50,6 +52,26 @@ def _see_to_queue(tx: WriteTx, actor: Actor, wanted: DecisionType) -> None:
     before = {"lease_seconds": known.lease_seconds} if known is not None else None
     after = {"lease_seconds": wanted.lease_seconds}
     events.record(tx, actor, Event(EventType.QUEUE_CHANGED, wanted.queue, before=before, after=after))
+
+
+def _serves_others(tx: ReadTx, wanted: DecisionType) -> bool:
+    others = decision_types.catalogue(tx, [row.slug for row in decision_types.all(tx) if row.slug != wanted.slug])
+    routed = (cached_policy(row.policy_document) for row in others.values() if row.policy_document)
+    return any(row.queue == wanted.queue for row in others.values()) or any(
+        policy.review.queue == wanted.queue for policy in routed
+    )
+
+
+def _check_active_policy(tx: ReadTx, wanted: DecisionType) -> None:
+    active = policies.active(tx, wanted.slug)
+    if active is None:
+        return
+    faults = check_against_type(cached_policy(active.document), wanted)
+    if faults:
+        detail = (
+            f"The active policy, version {active.version}, would no longer fit: {faults[0].pointer} {faults[0].detail}"
+        )
+        raise Invalid(detail, "type_invalid", (Fault("/outcomes", detail),))
 
 
 def _create(tx: WriteTx, actor: Actor, wanted: DecisionType) -> None:
@@ -65,6 +87,7 @@ def _create(tx: WriteTx, actor: Actor, wanted: DecisionType) -> None:
 
 
 def _change(tx: WriteTx, actor: Actor, wanted: DecisionType, row: Any) -> None:
+    _check_active_policy(tx, wanted)
     values = _columns(wanted) | {"revision": row.revision + 1, "changed_at": tx.now()}
     decision_types.change(tx, wanted.slug, values)
     events.record(tx, actor, _about(EventType.TYPE_CHANGED, wanted.slug, row.digest, wanted.digest))

@@ -1,15 +1,19 @@
 """Owns the duties of the worker: announce, expire, purge. Each is safe to run twice, and by two workers at once."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
-from app.actions._settle import about, close, escalate, settle
+from app.actions._settle import about, announce_if_over, close, escalate, settle
 from app.domain.access import SYSTEM
+from app.domain.decision_type import cached_type
+from app.domain.errors import Unavailable
 from app.domain.events import EventType, timestamp
 from app.domain.policy import expiry_action
-from app.store import decisions, events, keys, people, reviews, stats
-from app.store.db import Database, WriteTx, reads, writes
+from app.store import decision_types, decisions, events, keys, people, reviews, stats
+from app.store.db import Database, ReadTx, WriteTx, reads, writes
 
+log = logging.getLogger(__name__)
 BATCH = 200
 KEEP_ANSWERS = timedelta(hours=24)
 SESSION_IDLE = timedelta(minutes=30)
@@ -22,9 +26,7 @@ def announce_lapsed(tx: WriteTx) -> int:
     """Say which leases are over; claims know it without us. Returns how many."""
     rows = reviews.lapsed(tx, BATCH)
     for row in rows:
-        data = {"holder": row.lease_holder, "token": row.lease_token, "ended": timestamp(row.lease_expires_at)}
-        events.record(tx, SYSTEM, about(row, EventType.REVIEW_LEASE_EXPIRED, data=data))
-    reviews.mark(tx, [row.id for row in rows], {"lease_announced": True})
+        announce_if_over(tx, row)
     return len(rows)
 
 
@@ -40,7 +42,17 @@ def announce_overdue(tx: WriteTx) -> int:
 
 def expire(db: Database) -> int:
     """End reviews whose policy no longer waits; a timeout never approves. Returns how many."""
-    return sum(_expire(db, review_id, decision_id) for review_id, decision_id in _expiring(db))
+    return sum(_expire_alone(db, review_id, decision_id) for review_id, decision_id in _expiring(db))
+
+
+def _expire_alone(db: Database, review_id: str, decision_id: str) -> bool:
+    try:
+        return _expire(db, review_id, decision_id)
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("a review could not expire: %s", review_id)  # the others still must
+        return False
 
 
 @reads
@@ -59,11 +71,18 @@ def _expire(tx: WriteTx, review_id: str, decision_id: str) -> bool:
         events.record(tx, SYSTEM, about(review, EventType.REVIEW_EXPIRED, after={"state": "expired", "outcome": None}))
         return True
     action = expiry_action(review.on_expiry, decision.proposal_outcome)
-    if action == "escalate":
+    if action == "escalate" or not _harmless(tx, review.decision_type, action):
         escalate(tx, SYSTEM, review, "timeout", "Nobody decided in time.")
     else:
         settle(tx, SYSTEM, review, decision, action, by="timeout")
     return True
+
+
+def _harmless(tx: ReadTx, slug: str, outcome: str) -> bool:
+    # The type may have changed since the policy was held against it.
+    row: Any = decision_types.get(tx, slug)
+    known = cached_type(row.document)
+    return outcome in known.outcome_keys and not known.approves(outcome)
 
 
 @writes

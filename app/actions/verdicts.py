@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.actions import _views
-from app.actions._settle import about, escalate, settle
+from app.actions._settle import about, announce_if_over, escalate, settle
 from app.domain.access import Actor, Permission
 from app.domain.decision_type import cached_type
 from app.domain.errors import Conflict, Forbidden, NotFound
@@ -44,6 +44,7 @@ def give_verdict(tx: WriteTx, actor: Actor, review_id: str, token: int, said: Sa
     """
     review, decision = _both_locked(tx, review_id)
     _must_hold(tx, actor, review, token)
+    announce_if_over(tx, review)
     case = _case(tx, actor, review, decision)
     whole = check(case, said)
     if case.proposal_hidden and whole.action in RULINGS:

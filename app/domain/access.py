@@ -104,6 +104,11 @@ class Actor:
             return frozenset() if permission in ONLY_PEOPLE else None
         return None if permission in ONLY_KEYS else _granted(self.grants, permission)
 
+    def may_as_person(self, permission: Permission, decision_type: str) -> bool:
+        """Whether the person who acts holds it by role, whatever the scopes of the key that they use just now."""
+        types = _granted(self.grants, permission) if self.person_id is not None else frozenset()
+        return types is None or decision_type in types
+
     def must(self, permission: Permission, decision_type: str | None = None) -> None:
         """Raise Forbidden unless the actor holds the permission."""
         if not self.may(permission, decision_type):

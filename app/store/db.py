@@ -23,7 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RETRIES = 5
-RETRIABLE = ("40001", "40P01")  # serialization_failure, deadlock_detected
+# serialization_failure, deadlock_detected, and unique_violation: a twin was faster, so the second try finds its row
+RETRIABLE = ("40001", "40P01", "23505")
 PG_OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 BUSY_SECONDS = 15
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import decision_type, policy, queue
+from app.store.tables import decision_type, policy, queue, type_revision
 
 
 def get(tx: ReadTx, slug: str) -> sa.Row[Any] | None:
@@ -41,6 +41,20 @@ def change(tx: WriteTx, slug: str, values: dict[str, Any]) -> None:
     tx.run(decision_type.update().where(decision_type.c.slug == slug).values(values))
 
 
+def keep_revision(tx: WriteTx, slug: str, digest: str, document: str) -> None:
+    """Keep a document for ever; the same one again changes nothing."""
+    row = {"decision_type": slug, "digest": digest, "document": document, "created_at": tx.now()}
+    names = ["decision_type", "digest"]
+    tx.insert_missing(type_revision, [row], conflict=names, returning=names)
+
+
+def document_of(tx: ReadTx, slug: str, digest: str) -> str | None:
+    """The document of a type under a digest, however old."""
+    same = (type_revision.c.decision_type == slug) & (type_revision.c.digest == digest)
+    document: str | None = tx.value(sa.select(type_revision.c.document).where(same))
+    return document
+
+
 def queues(tx: ReadTx) -> Sequence[sa.Row[Any]]:
     return tx.rows(sa.select(queue).order_by(queue.c.slug))
 
@@ -51,12 +65,6 @@ def get_queue(tx: ReadTx, slug: str) -> sa.Row[Any] | None:
 
 def put_queue(tx: WriteTx, slug: str, title: str, lease_seconds: int) -> None:
     tx.put(queue, {"slug": slug, "title": title, "lease_seconds": lease_seconds}, key=["slug"])
-
-
-def serves_others(tx: ReadTx, slug: str, but: str) -> bool:
-    """Whether a queue holds reviews of other types than `but`."""
-    others = (decision_type.c.queue == slug) & (decision_type.c.slug != but)
-    return tx.row(sa.select(decision_type.c.slug).where(others).limit(1)) is not None
 
 
 def add_queue_if_missing(tx: WriteTx, slug: str, title: str) -> bool:

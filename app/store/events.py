@@ -59,6 +59,7 @@ class Wanted:
     object_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    types: frozenset[str] | None = None
 
 
 def page(
@@ -84,6 +85,8 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
         found.append(c.created_at >= wanted.since)
     if wanted.until:
         found.append(c.created_at < wanted.until)
+    if wanted.types is not None:
+        found.append(c.decision_type.in_(sorted(wanted.types)))
     return found
 
 

@@ -76,6 +76,12 @@ def enabled_admins(tx: ReadTx) -> int:
     return int(tx.value(query))
 
 
+def hold_admins(tx: WriteTx) -> None:
+    """Hold everybody who manages people until commit, so that two of them cannot take each other out at once."""
+    admins = sa.select(role_grant.c.person_id).where(role_grant.c.role == "admin", role_grant.c.decision_type == "*")
+    tx.rows(sa.select(person.c.id).where(person.c.id.in_(admins)).order_by(person.c.id).with_for_update())
+
+
 def open_session(tx: WriteTx, id_hash: str, person_id: str) -> None:
     now = tx.now()
     tx.insert(session, [{"id_hash": id_hash, "person_id": person_id, "created_at": now, "seen_at": now}])
@@ -111,6 +117,14 @@ def drop_sessions_before(tx: WriteTx, *, created: datetime, seen: datetime) -> i
 
 def get_throttle(tx: ReadTx, bucket: str) -> sa.Row[Any] | None:
     return tx.row(sa.select(throttle).where(throttle.c.bucket == bucket))
+
+
+def hold_throttle(tx: WriteTx, bucket: str) -> sa.Row[Any]:
+    """The bucket, made if need be and held until commit: parallel tries are counted one after the other."""
+    fresh = {"bucket": bucket, "failures": 0, "since": tx.now(), "blocked_until": None}
+    tx.insert_missing(throttle, [fresh], conflict=["bucket"], returning=["bucket"])
+    query = sa.select(throttle).where(throttle.c.bucket == bucket).with_for_update()
+    return tx.connection.execute(query).one()
 
 
 def put_throttle(tx: WriteTx, bucket: str, failures: int, since: datetime, blocked_until: datetime | None) -> None:

@@ -51,6 +51,16 @@ class DecisionType(SQLModel, table=True):
     archived_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class TypeRevision(SQLModel, table=True):
+    """Every document that a decision type ever had, so that a decision can be routed again as it was. Append-only."""
+
+    __tablename__ = "type_revision"
+    decision_type: str = Field(primary_key=True, foreign_key="decision_type.slug", sa_type=TEXT)
+    digest: str = Field(primary_key=True, sa_type=TEXT)
+    document: str = Field(sa_type=TEXT)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class Policy(SQLModel, table=True):
     """One version of the policy of a decision type. `source` is what its author typed."""
 
@@ -314,6 +324,7 @@ def _table(model: type[SQLModel]) -> sa.Table:
 
 queue = _table(Queue)
 decision_type = _table(DecisionType)
+type_revision = _table(TypeRevision)
 policy = _table(Policy)
 person = _table(Person)
 role_grant = _table(RoleGrant)
@@ -328,4 +339,4 @@ verdict = _table(Verdict)
 event = _table(Event)
 heartbeat = _table(Heartbeat)
 
-APPEND_ONLY = (event, judgement, verdict)
+APPEND_ONLY = (event, judgement, verdict, type_revision)

@@ -75,7 +75,8 @@ def claim_next(ask: AnAsk) -> Response:
 
 def next_or_queue(ask: Ask, queue: str, done: str = "") -> Response:
     """On to the next review of the queue, or back to the queue with the reason; `done` is what was just done."""
-    claimed = reviews.claim_next(ask.db, ask.me, queue or None)
+    with ask.request.app.state.metrics.claim_seconds.time():
+        claimed = reviews.claim_next(ask.db, ask.me, queue or None)
     if isinstance(claimed, Nothing):
         return ask.go("/queue", f"{done} There is nothing more to claim: {claimed.sentence}.".strip())
     return ask.go(f"/reviews/{claimed['id']}", f"{done} Here is the next one." if done else None)

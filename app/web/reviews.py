@@ -100,6 +100,7 @@ def _say(ask: Ask, review_id: str, action: Action) -> Response:
         return _screen(ask, review_id, error)
     if isinstance(given, Judged):
         return ask.go(f"/reviews/{review_id}")
+    ask.request.app.state.metrics.verdicts.labels(action.value).inc()
     known = reading.decision_type(ask.db, ask.me, given.decision["decision_type"])
     return next_or_queue(ask, given.review["queue"], _done(known, given))
 

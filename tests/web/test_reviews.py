@@ -161,3 +161,13 @@ def test_payload_is_text_never_markup(house: House) -> None:
     for path in ("/queue", "/decisions", f"/decisions/{given['id']}", f"/reviews/{given['review']['id']}"):
         assert SCRIPT not in browser.get(path)
         assert "&lt;script&gt;" in browser.text
+
+
+def test_what_is_claimed_and_said_in_the_browser_counts_in_the_metrics(house: House) -> None:
+    house.submit()
+    browser = house.browser("reviewer")
+    browser.post("/queue/claim")
+    browser.post(f"{browser.path}/verdict", token=browser.token, action="approve", outcome="approve")
+    metrics = browser.client.get("/metrics").text
+    assert 'handrail_verdicts_total{action="approve"} 1.0' in metrics
+    assert "handrail_claim_seconds_count 2.0" in metrics
