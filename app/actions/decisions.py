@@ -126,7 +126,7 @@ class _Batch:
         told = events.submissions(self.tx, same)
         for pair, row in known.items():
             if row.id in same:
-                text = dumps(answer(row, asked.get(row.id)) | {"event": {"id": told[row.id]}})
+                text = _told(row, asked.get(row.id), told[row.id])
                 self.outcomes[wanted[pair]] = Submitted(text, "external_id")
             else:
                 self.outcomes[wanted[pair]] = taken(row.id)
@@ -163,27 +163,16 @@ class _Batch:
     def _insert(self, routed: Mapping[int, dict[str, Any]]) -> None:
         extras = {i: (row.pop("_route"), row.pop("_queue")) for i, row in routed.items()}
         went_in = decisions.insert_missing(self.tx, list(routed.values()))
-        asked, told = [], []
-        for i, row in routed.items():
-            if row["id"] not in went_in:
-                continue
-            review = _review_row(row, *extras[i])
-            if review:
-                asked.append(review)
-            told.append((self.actors[i], _submitted_event(row, review)))
-            self.outcomes[i] = Submitted(dumps(answer(_Fields(row), review and _Fields(review))))
-        reviews.insert(self.tx, asked)
-        self._name_events(routed, went_in, events.record_many(self.tx, told))
+        new = {i: row for i, row in routed.items() if row["id"] in went_in}
+        asked = {i: _review_row(row, *extras[i]) for i, row in new.items()}
+        reviews.insert(self.tx, [review for review in asked.values() if review])
+        told = [(self.actors[i], _submitted_event(row, asked[i])) for i, row in new.items()]
+        for (i, row), event_id in zip(new.items(), events.record_many(self.tx, told), strict=True):
+            review = asked[i]
+            self.outcomes[i] = Submitted(_told(_Fields(row), _Fields(review) if review else None, event_id))
         # A twin in another process was faster: its row is there now.
-        late = {(row["service"], row["external_id"]): i for i, row in routed.items() if row["id"] not in went_in}
+        late = {(row["service"], row["external_id"]): i for i, row in routed.items() if i not in new}
         self._replay_known(late)
-
-    def _name_events(self, routed: Mapping[int, dict[str, Any]], went_in: set[str], ids: list[str]) -> None:
-        names = iter(ids)
-        for i, row in routed.items():
-            outcome = self.outcomes[i]
-            if row["id"] in went_in and isinstance(outcome, Submitted):
-                self.outcomes[i] = Submitted(f'{outcome.text[:-1]},"event":{{"id":"{next(names)}"}}}}')
 
     def _keep_answers(self) -> None:
         kept, refused = [], []
@@ -234,9 +223,9 @@ def _cancel(tx: WriteTx, actor: Actor, row: Row) -> None:
     events.record(tx, actor, *happened)
 
 
-def answer(row: Any, review: Any) -> dict[str, Any]:
-    """What the submitter is told: may I act, or must I wait."""
-    return {
+def _told(row: Any, review: Any, event_id: str) -> str:
+    """What the submitter is told, as JSON text: may I act, or must I wait."""
+    answer = {
         "id": row.id,
         "status": row.status,
         "tier": row.tier,
@@ -246,7 +235,9 @@ def answer(row: Any, review: Any) -> dict[str, Any]:
         "policy": _views.policy(row),
         "sampled": row.sampled,
         "review": review and {"id": review.id, "queue": review.queue, "due_at": timestamp(review.due_at)},
+        "event": {"id": event_id},
     }
+    return dumps(answer)
 
 
 def reused_key() -> Invalid:

@@ -57,7 +57,7 @@ class _Found(dict[str, TypeFigures]):
 def queues(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
     """Queues with open reviews of the types that the actor may review: {slug, title, waiting, held, overdue}."""
     actor.must(P.REVIEW)
-    taker = reviews.Taker(str(actor.person_id), actor.types(P.REVIEW), actor.types(P.REVIEW_ESCALATED))
+    taker = reviews.Taker.of(actor)
     return [_queue(tx, taker, row) for row in figures.queues(tx, taker.types)]
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from app.actions import _views
@@ -116,7 +116,7 @@ def queue_list(
     names = people.names(tx, {row.lease_holder for row in rows if row.lease_holder})
     last = rows[limit - 1] if len(rows) > limit else None
     data = [_queued(tx, actor, row, names) for row in rows[:limit]]
-    counts = reviews.counts(tx, _taker(actor), queue)
+    counts = reviews.counts(tx, reviews.Taker.of(actor), queue)
     page = Page(data, (last.priority, last.due_at, last.id) if last else None)
     return page, {name: int(getattr(counts, name)) for name in ("waiting", "held", "mine", "snoozed", "barred")}
 
@@ -124,19 +124,13 @@ def queue_list(
 @reads
 def waiting_count(tx: ReadTx, actor: Actor) -> int:
     """How many open reviews the actor could take now."""
-    return int(reviews.counts(tx, _taker(actor), None).waiting) if actor.may(P.REVIEW) else 0
+    return int(reviews.counts(tx, reviews.Taker.of(actor), None).waiting) if actor.may(P.REVIEW) else 0
 
 
 @reads
 def queue_stats(tx: ReadTx) -> list[dict[str, Any]]:
     """Per queue: open, held and late reviews, and the creation of the oldest."""
     return [dict(row._mapping) for row in stats.queues(tx)]
-
-
-@reads
-def tier_counts(tx: ReadTx, days: int) -> list[dict[str, Any]]:
-    """Decisions of the last `days` days by type, tier and status, with how many were overturned."""
-    return [dict(row._mapping) for row in stats.tiers(tx, tx.now() - timedelta(days=days))]
 
 
 def _readable(tx: ReadTx, actor: Actor, decision_id: str) -> Row:
@@ -183,7 +177,9 @@ def _standing(tx: ReadTx, actor: Actor, row: Row) -> dict[str, Any]:
     # The newest holder may still finish after their time is over, as long as nobody else has claimed.
     mine = row.lease_holder is not None and row.lease_holder == actor.person_id and row.state == "open"
     names = people.names(tx, {row.lease_holder} if row.lease_holder else set())
-    permitted = actor.person_id is not None and actor.may(P.REVIEW) and reviews.takeable(tx, _taker(actor), row.id)
+    permitted = (
+        actor.person_id is not None and actor.may(P.REVIEW) and reviews.takeable(tx, reviews.Taker.of(actor), row.id)
+    )
     return {
         "mine": mine,
         "token": row.lease_token if mine else None,
@@ -214,10 +210,6 @@ def _queued(tx: ReadTx, actor: Actor, row: Row, names: dict[str, str]) -> dict[s
         "snoozed": row.available_at > tx.now(),
         "late": row.due_at <= tx.now(),
     }
-
-
-def _taker(actor: Actor) -> reviews.Taker:
-    return reviews.Taker(str(actor.person_id), actor.types(P.REVIEW), actor.types(P.REVIEW_ESCALATED))
 
 
 def _named(tx: ReadTx, found: list[dict[str, Any]]) -> list[dict[str, Any]]:

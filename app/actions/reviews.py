@@ -119,7 +119,7 @@ def _taker(actor: Actor) -> reviews.Taker:
     actor.must(Permission.REVIEW)
     if actor.person_id is None:
         raise Forbidden("Only a person may review; a service's key may not.")
-    return reviews.Taker(actor.person_id, actor.types(Permission.REVIEW), actor.types(Permission.REVIEW_ESCALATED))
+    return reviews.Taker.of(actor)
 
 
 def _open(tx: WriteTx, review_id: str) -> Row:

@@ -73,8 +73,7 @@ def _must_hold(tx: WriteTx, actor: Actor, review: Row, token: int) -> None:
         raise Conflict("This review has your verdict, or is settled, already.", "already_settled")
     if token != review.lease_token or review.lease_holder != actor.person_id or review.state != "open":
         raise Conflict("You no longer hold this review; nothing was changed. Claim it again.", "lease_lost")
-    taker = reviews.Taker(actor.person_id, actor.types(Permission.REVIEW), actor.types(Permission.REVIEW_ESCALATED))
-    if not reviews.takeable(tx, taker, review.id):
+    if not reviews.takeable(tx, reviews.Taker.of(actor), review.id):
         raise Forbidden("Separation of duties: you may not rule on this review.", "separation_of_duties")
 
 
@@ -114,7 +113,7 @@ def _judge(tx: WriteTx, actor: Actor, review: Row, decision: Row, said: Said) ->
 
 def _record(tx: WriteTx, actor: Actor, review: Row, said: Said) -> Row:
     judged = next((one for one in reviews.judgements(tx, [review.id]) if one.person_id == actor.person_id), None)
-    claimed = _claimed_at(tx, review)
+    claimed = events.last_at(tx, review.id, EventType.REVIEW_CLAIMED)
     row = {
         "id": new_id("ver"),
         "review_id": review.id,
@@ -141,11 +140,6 @@ def _record(tx: WriteTx, actor: Actor, review: Row, said: Said) -> Row:
     kind = EventType.REVIEW_ABSTAINED if said.action is Action.ABSTAIN else EventType.REVIEW_VERDICT_GIVEN
     events.record(tx, actor, about(review, kind, after={"outcome": row["outcome"]}, data=data))
     return kept
-
-
-def _claimed_at(tx: ReadTx, review: Row) -> Any:
-    claims = [row for row in events.of_decision(tx, review.decision_id) if row.object_id == review.id]
-    return next((row.created_at for row in reversed(claims) if row.type == EventType.REVIEW_CLAIMED), None)
 
 
 def _act_on(tx: WriteTx, actor: Actor, review: Row, decision: Row, said: Said) -> None:

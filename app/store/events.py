@@ -50,6 +50,15 @@ def of_decision(tx: ReadTx, decision_id: str) -> Sequence[sa.Row[Any]]:
     return tx.rows(query)
 
 
+def last_at(tx: ReadTx, object_id: str, type: EventType) -> datetime | None:
+    """When this last happened to the object; None if it never did."""
+    happened = (event.c.object_id == object_id) & (event.c.type == type.value)
+    moment: datetime | None = tx.value(
+        sa.select(event.c.created_at).where(happened).order_by(event.c.created_at.desc()).limit(1)
+    )
+    return moment
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which events; None is every one. `object_id` finds a decision's reviews too; `until` is not included."""

@@ -115,10 +115,6 @@ def drop_sessions_before(tx: WriteTx, *, created: datetime, seen: datetime) -> i
     return tx.run(session.delete().where(sa.or_(session.c.created_at < created, session.c.seen_at < seen)))
 
 
-def get_throttle(tx: ReadTx, bucket: str) -> sa.Row[Any] | None:
-    return tx.row(sa.select(throttle).where(throttle.c.bucket == bucket))
-
-
 def hold_throttle(tx: WriteTx, bucket: str) -> sa.Row[Any]:
     """The bucket, made if need be and held until commit: parallel tries are counted one after the other."""
     fresh = {"bucket": bucket, "failures": 0, "since": tx.now(), "blocked_until": None}

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.domain.access import Actor, Permission
 from app.store.db import ReadTx, WriteTx
 from app.store.tables import decision, judgement, review, verdict
 
@@ -20,6 +21,11 @@ class Taker:
     person_id: str
     types: frozenset[str] | None
     escalated: frozenset[str] | None
+
+    @classmethod
+    def of(cls, actor: Actor) -> "Taker":
+        """What the actor's roles and scopes let them take; nobody's reviews for an actor that is no person."""
+        return cls(str(actor.person_id), actor.types(Permission.REVIEW), actor.types(Permission.REVIEW_ESCALATED))
 
 
 def insert(tx: WriteTx, rows: Sequence[dict[str, Any]]) -> None:
@@ -117,12 +123,6 @@ def waiting_page(
         last = [sa.bindparam(None, v, col.type) for v, col in zip(after, (c.priority, c.due_at, c.id), strict=True)]
         query = query.where(sa.tuple_(c.priority, c.due_at, c.id) > sa.tuple_(*last))
     return tx.rows(query)
-
-
-def held_by(tx: ReadTx, person_id: str) -> Sequence[sa.Row[Any]]:
-    """Open reviews whose lease the person holds."""
-    mine = (review.c.lease_holder == person_id) & (review.c.lease_expires_at > tx.now())
-    return tx.rows(sa.select(review).where(review.c.state == "open", mine).order_by(review.c.priority, review.c.due_at))
 
 
 def insert_judgement(tx: WriteTx, row: dict[str, Any]) -> None:
