@@ -1,7 +1,6 @@
 """Owns the submit door: bare Starlette routes, one validation of the raw bytes, a ready answer. See ADR 0003."""
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from app.api.metrics import Metrics
 from app.api.problems import problem_of, status_of
 from app.api.schemas import NewDecision
 from app.domain.access import Permission, declare
-from app.domain.canonical import digest
+from app.domain.canonical import digest, sorted_bytes
 from app.domain.errors import Fault, HandrailError, Invalid, Unavailable
 from app.intake import Intake
 
@@ -70,7 +69,7 @@ ROUTES: Final = [
 
 def fingerprint(plain: Any) -> str:
     """A digest of what a body says, before defaults are filled in; the order of keys and white space do not count."""
-    return digest(json.dumps(plain, sort_keys=True, ensure_ascii=False).encode())
+    return digest(sorted_bytes(plain))
 
 
 def _checked(plain: Any) -> dict[str, Any]:
