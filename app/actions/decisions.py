@@ -1,5 +1,6 @@
 """Owns the only way in, `submit_many`, and `cancel`. Must not wait on a network or hash passwords: it holds a lock."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,10 +32,15 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The answer as JSON text. `replayed` says that it is an earlier one: by "key" or by "external_id"."""
+    """The answer as JSON text, and what doors need of it. `replayed`: an earlier one, by "key" or by "external_id"."""
 
     text: str
+    decision_id: str
+    tier: str
     replayed: str | None = None
+
+    def again(self, by: str) -> "Submitted":
+        return replace(self, replayed=by)
 
 
 Outcome = Submitted | HandrailError
@@ -72,7 +78,7 @@ class _Batch:
         self._refuse()
         for twin, (first, by) in self.twins.items():
             outcome = self.outcomes[first]
-            self.outcomes[twin] = Submitted(outcome.text, by) if isinstance(outcome, Submitted) else outcome
+            self.outcomes[twin] = outcome.again(by) if isinstance(outcome, Submitted) else outcome
         self._keep_answers()
         return [outcome for outcome in self.outcomes if outcome is not None]
 
@@ -142,7 +148,7 @@ class _Batch:
         used = {ticket: i for i, ticket in self.tickets.items() if ticket not in free}
         for ticket, row in keys.answers(self.tx, used).items():
             same = row.fingerprint == self.items[used[ticket]].fingerprint
-            self.outcomes[used[ticket]] = Submitted(row.answer, "key") if same else reused_key()
+            self.outcomes[used[ticket]] = _kept(row.answer) if same else reused_key()
         self.tickets = {i: ticket for i, ticket in mine.items() if ticket in free}
 
     def _insert(self) -> None:
@@ -152,7 +158,7 @@ class _Batch:
         reviews.insert(self.tx, [one.review for one in new.values() if one.review])
         events.insert(self.tx, [one.event for one in new.values()])
         for i, one in new.items():
-            self.outcomes[i] = Submitted(one.text)
+            self.outcomes[i] = Submitted(one.text, one.decision["id"], one.decision["tier"])
         self._replay([i for i in routed if i not in new])
 
     def _refuse(self) -> None:
@@ -177,7 +183,7 @@ class _Batch:
                 continue
             if row.fingerprint == self.items[i].fingerprint:
                 text = answer_again(row, asked.get(row.id), told[row.id])
-                self.outcomes[i] = Submitted(text, "external_id")
+                self.outcomes[i] = Submitted(text, row.id, row.tier, "external_id")
             else:
                 self.outcomes[i] = taken(row.id)
 
@@ -229,6 +235,11 @@ def _cancel(tx: WriteTx, actor: Actor, row: Row) -> None:
             close(tx, review, "cancelled")
             happened.append(about(review, EventType.REVIEW_CANCELLED, after={"state": "cancelled"}))
     events.record(tx, actor, *happened)
+
+
+def _kept(text: str) -> Submitted:
+    answer = json.loads(text)
+    return Submitted(text, answer["id"], answer["tier"], "key")
 
 
 def reused_key() -> Invalid:
