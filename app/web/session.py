@@ -53,9 +53,10 @@ def csrf(request: Request, token: str) -> str:
     return csrf_token(_secret(request), token)
 
 
-def put_notice(request: Request, response: Response, kind: str, text: str) -> None:
-    """Keep a notice for the next page: signed, so that nobody else can make us say something."""
-    said = base64.urlsafe_b64encode(json.dumps({"kind": kind, "text": text[:500]}).encode()).decode()
+def put_notice(request: Request, response: Response, kind: str, text: str, undo: str = "") -> None:
+    """Keep a notice for the next page, with the path that undoes what it tells of: signed, so that it is ours."""
+    notice = {"kind": kind, "text": text[:500], "undo": undo}
+    said = base64.urlsafe_b64encode(json.dumps(notice).encode()).decode()
     set_cookie(request, response, NOTICE, f"{said}.{_mac(request, said)}", NOTICE_SECONDS)
 
 
