@@ -14,6 +14,8 @@ NOTICE: Final = "handrail_notice"
 VISIT: Final = "handrail_visit"
 NOTICE_SECONDS: Final = 60
 SESSION_SECONDS: Final = 12 * 3600
+THEME: Final = "handrail_theme"
+THEME_SECONDS: Final = 365 * 86_400
 
 
 def is_secure(request: Request) -> bool:
@@ -51,6 +53,20 @@ def drop_cookie(request: Request, response: Response, name: str) -> None:
 def csrf(request: Request, token: str) -> str:
     """The form token that belongs to a session or a visit."""
     return csrf_token(_secret(request), token)
+
+
+def theme(request: Request) -> str:
+    """light or dark when this browser was told so, else "": as the system has it."""
+    chosen = request.cookies.get(THEME, "")
+    return chosen if chosen in ("light", "dark") else ""
+
+
+def put_theme(request: Request, response: Response, chosen: str) -> None:
+    """Keep the theme for this browser; anything but light and dark means the system's."""
+    if chosen in ("light", "dark"):
+        set_cookie(request, response, THEME, chosen, THEME_SECONDS)
+    else:
+        drop_cookie(request, response, THEME)
 
 
 def put_notice(request: Request, response: Response, kind: str, text: str, undo: str = "") -> None:

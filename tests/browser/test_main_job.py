@@ -107,6 +107,70 @@ def test_what_a_payload_holds_never_runs(site: Site) -> None:
     assert 0 == page.locator("img[src=x]").count()
 
 
+def test_a_snooze_is_taken_back_with_one_key(site: Site) -> None:
+    site.house.submit(subject="customer 1")
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("customer 1")
+    page.keyboard.press("h")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Snoozed until")
+    page.keyboard.press("z")
+    expect(page.get_by_role("status")).to_contain_text("Taken back: you hold the review again.")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("customer 1")
+
+
+def test_a_mistake_in_a_form_leaves_the_form_open_and_the_address_a_page(site: Site) -> None:
+    site.house.submit(subject="customer 1")
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("n")
+    page.get_by_text("Override…").click()
+    address = page.url
+    page.get_by_label("Why, in your words").fill("I typed this.")
+    for form in page.locator("form").all():
+        form.evaluate("form => { form.noValidate = true; }")
+    page.get_by_role("button", name="Override the AI").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was saved")
+    expect(page.get_by_label("Why, in your words")).to_be_visible()
+    expect(page.get_by_label("Why, in your words")).to_have_value("I typed this.")
+    assert address == page.url
+    site.complaints = [one for one in site.complaints if "422" not in one]  # the answer that we asked for
+
+
+def test_what_was_written_outlives_the_session(site: Site) -> None:
+    given = site.house.submit()
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("n")
+    page.get_by_text("Override…").click()
+    page.get_by_label("Deny it").check()
+    page.get_by_label("Looks like fraud").check()
+    page.get_by_label("Why, in your words").fill("It took me ten minutes to write this.")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Override the AI").click()
+    page.get_by_label("E-mail").fill("reviewer@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**/reviews/{given['review']['id']}")
+    expect(page.get_by_label("Why, in your words")).to_have_value("It took me ten minutes to write this.")
+
+
+def test_the_theme_is_the_persons_choice(embedded_site: Site) -> None:
+    page = embedded_site.window(color_scheme="light", java_script_enabled=False)
+    sign_in(page, "reviewer")
+    page.goto("/account")
+    expect(page.locator("html")).to_have_css("color-scheme", "light dark")
+    page.get_by_label("Theme").select_option("Dark")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
+    page.get_by_label("Theme").select_option("As the system has it")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("html")).to_have_css("color-scheme", "light dark")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
