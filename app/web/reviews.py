@@ -25,6 +25,10 @@ BARRED: Final = (
     "You may not take it: your roles do not cover it, you said something in it already, or your own key submitted it."
 )
 WITH_LEADS: Final = "It was escalated, so a lead takes it from here."
+PLAIN: Final = {
+    "reason_required": "Choose a reason.",
+    "outcome_required": "Choose an outcome.",
+}  # keys are not for people
 FIELDS: Final = ("outcome", "reason_code", "rationale", "action")
 
 
@@ -155,7 +159,7 @@ def _screen(ask: Ask, review_id: str, error: HandrailError | None = None) -> Res
         "review.html",
         status=status_of(error) if error else 200,
         form=ask.form.typed(),
-        errors=by_field(error, *FIELDS) if error else {},
+        errors=_wrong(error) if error else {},
         question=shown.asked(known, decision),
         review=_review(ask, known, view),
         decision=shown.decision_of(known, decision),
@@ -165,6 +169,11 @@ def _screen(ask: Ask, review_id: str, error: HandrailError | None = None) -> Res
         my_judgement=_judgement(known, view["my_judgement"]),
         **_claiming(ask, view),
     )
+
+
+def _wrong(error: HandrailError) -> dict[str, str]:
+    found = by_field(error, *FIELDS)
+    return dict.fromkeys(found, PLAIN[error.code]) if error.code in PLAIN else found
 
 
 def _review(ask: Ask, known: DecisionType, view: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from tests.web.house import PASSWORD, POLICY
 pytestmark = pytest.mark.browser
 AXE = (Path(__file__).parents[1] / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+OTHERS = [".swagger-ui"]  # drawn by swagger-ui-dist, whose faults (contrast, nested buttons) are not ours to mend
 PAGES = {
-    None: ("/sign-in", "/nope"),
+    None: ("/sign-in", "/nope", "/api/docs"),
     "lead": ("/queue", "/decisions", "/flow", "/policies", "/policies/refund/1", "/types", "/types/refund", "/account",
              "/nope"),
     "policy_owner": ("/policies/refund", "/policies/refund/diff?from=1&to=2", "/policies/refund/2"),
@@ -205,8 +206,10 @@ def _lived_in(site: Site) -> dict[str, Any]:
 
 
 def _faults(page: Page, path: str) -> list[str]:
+    if path == "/api/docs":
+        page.wait_for_selector(".opblock")
     page.evaluate(AXE)
-    broken = page.evaluate("rules => axe.run({runOnly: rules})", RULES)["violations"]
+    broken = page.evaluate("([not, rules]) => axe.run({exclude: not}, {runOnly: rules})", [OTHERS, RULES])["violations"]
     found = [f"{path}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in broken]
     over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return [*found, f"{path}: is {over} px too wide"] if over > 0 else found

@@ -74,6 +74,7 @@ def test_an_override_without_a_reason_says_so_and_keeps_what_was_typed(house: Ho
     assert 422 == browser.status
     assert "I typed this.</textarea>" in browser.text
     assert 'id="reason_code-error"' in browser.text
+    assert "Choose a reason." in browser.text
     assert 'value="deny" checked' in browser.text
 
 
