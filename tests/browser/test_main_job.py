@@ -72,6 +72,29 @@ def test_the_keyboard_alone_does_the_job(site: Site) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Queue")
 
 
+def test_rows_of_lists_that_renew_themselves_open_what_they_name(site: Site) -> None:
+    site.house.submit(subject="customer 1")
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Claim this review")).to_be_visible()
+    page.get_by_role("link", name="How decisions flow").click()
+    page.get_by_role("link", name="Policy version 1").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Version 1")
+
+
+def test_a_list_renews_itself_while_it_is_looked_at(site: Site) -> None:
+    page = site.window()
+    page.clock.install()
+    sign_in(page, "reviewer")
+    expect(page.get_by_text("Nothing is waiting")).to_be_visible()
+    site.house.submit(subject="customer 1")
+    page.clock.run_for(16_000)
+    page.get_by_role("link", name="customer 1").click()
+    expect(page.get_by_role("button", name="Claim this review")).to_be_visible()
+
+
 def test_a_blind_review_shows_the_proposal_only_after_the_judgement(site: Site) -> None:
     site.house.submit(confidence=0.31)
     page = site.window()
