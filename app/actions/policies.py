@@ -1,8 +1,10 @@
 """Owns policies: validate, draft, propose, activate (and so roll back), look, replay."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
+from app.actions import _views
 from app.domain.access import Actor, Permission
 from app.domain.canonical import dumps
 from app.domain.decision_type import cached_type, input_faults
@@ -92,14 +94,14 @@ def _retire(tx: WriteTx, actor: Actor, slug: str) -> None:
 def versions(tx: ReadTx, actor: Actor, slug: str) -> list[dict[str, Any]]:
     """Every version, newest first. Raises NotFound."""
     _readable(tx, actor, slug)
-    return _views(tx, policies.versions(tx, slug))
+    return _named(tx, policies.versions(tx, slug))
 
 
 @reads
 def get_version(tx: ReadTx, actor: Actor, slug: str, version: int) -> dict[str, Any]:
     """One version. Raises NotFound."""
     _readable(tx, actor, slug)
-    return _views(tx, [_version(tx, slug, version)])[0]
+    return _named(tx, [_version(tx, slug, version)])[0]
 
 
 @reads
@@ -112,7 +114,10 @@ def overview(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
 
 @reads
 def replay(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
-    """Route a decision again under the version that routed it: `{same, stored, again}`. Raises NotFound."""
+    """Route a decision again under the version that routed it, and say what differs. Raises NotFound.
+
+    Gives `{decision_id, policy, same, differs, stored, again}`; `differs` names keys of `stored` and `again`.
+    """
     row = decisions.get(tx, decision_id)
     if row is None or not actor.may(P.READ_AUDIT, row.decision_type):
         raise NotFound("There is no such decision.")
@@ -121,14 +126,24 @@ def replay(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
     policy = cached_policy(policy_row.document) if policy_row else None
     document = decision_types.document_of(tx, row.decision_type, row.type_digest) or type_row.document
     route = evaluate(policy, _facts(row, document), bytes.fromhex(type_row.sampling_key))
-    again = {
-        "tier": route.tier.value,
-        "stakes": route.stakes,
-        "sampled": route.sampled,
-        "reasons": [{"code": r.code, "text": r.text, "quotes_proposal": r.quotes_proposal} for r in route.reasons],
+    again = _route(route.tier.value, route.stakes, route.sampled, [asdict(reason) for reason in route.reasons])
+    stored = _route(row.tier, row.stakes, row.sampled, json.loads(row.reasons))
+    differs = [name for name in stored if stored[name] != again[name]]
+    hide = row.id in _views.hidden(tx, actor, [row])
+    for one in (stored, again):
+        one["reasons"] = _views.reasons(one["reasons"], hide=hide)
+    return {
+        "decision_id": row.id,
+        "policy": _views.policy(row),
+        "same": not differs,
+        "differs": differs,
+        "stored": stored,
+        "again": again,
     }
-    stored = {"tier": row.tier, "stakes": row.stakes, "sampled": row.sampled, "reasons": json.loads(row.reasons)}
-    return {"same": stored == again, "stored": stored, "again": again}
+
+
+def _route(tier: str, stakes: str, sampled: bool, reasons: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"tier": tier, "stakes": stakes, "sampled": sampled, "reasons": reasons}
 
 
 def _facts(row: Row, type_document: str) -> Facts:
@@ -186,10 +201,10 @@ def _tell(tx: WriteTx, actor: Actor, kind: EventType, row: Row, before: str | No
 
 
 def _one(tx: ReadTx, slug: str, version: int) -> dict[str, Any]:
-    return _views(tx, [_version(tx, slug, version)])[0]
+    return _named(tx, [_version(tx, slug, version)])[0]
 
 
-def _views(tx: ReadTx, rows: Any) -> list[dict[str, Any]]:
+def _named(tx: ReadTx, rows: Any) -> list[dict[str, Any]]:
     names = people.names(tx, {one for row in rows for one in (row.created_by, row.activated_by) if one})
     return [_view(row, names) for row in rows]
 
@@ -208,7 +223,7 @@ def _summary(tx: ReadTx, type_row: Row) -> dict[str, Any]:
     return {
         "slug": type_row.slug,
         "title": type_row.title,
-        "active": _views(tx, active)[0] if active else None,
+        "active": _named(tx, active)[0] if active else None,
         "newest_version": rows[0].version if rows else None,
         "drafts": sum(row.state in ("draft", "proposed") for row in rows),
     }

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.actions import reading
+from app.actions import policies, reading
 from app.actions.decisions import cancel
 from app.api import schemas
 from app.api.calls import Answer, Asker, Posted, body, database, encode, perform
@@ -52,6 +52,13 @@ async def get_decision(request: Request, actor: Asker, decision_id: str, query: 
 def list_decision_events(request: Request, actor: Asker, decision_id: str) -> Response:
     """The timeline of a decision and its reviews, oldest first."""
     return Answer({"data": reading.timeline(database(request), actor, decision_id)}).response()
+
+
+@router.get("/decisions/{decision_id}/replay", operation_id="replay_decision", responses=answers(schemas.Replay))
+@declare(Permission.READ_AUDIT)
+def replay_decision(request: Request, actor: Asker, decision_id: str) -> Response:
+    """Route a decision again as on its day, and say what differs; nothing changes."""
+    return Answer(policies.replay(database(request), actor, decision_id)).response()
 
 
 @router.post(

@@ -268,6 +268,26 @@ class Decision(DecisionBrief):
     reviews: list[Review] | None = None
 
 
+class Routed(Told):
+    """Where a policy sends a decision, and why."""
+
+    tier: TierName
+    stakes: str
+    sampled: bool
+    reasons: list[Reason]
+
+
+class Replay(Told):
+    """A decision routed again. `differs` names what is not as it was stored: [] when `same`."""
+
+    decision_id: str = Field(examples=[DECISION])
+    policy: PolicyRef | None
+    same: bool
+    differs: list[Literal["tier", "stakes", "sampled", "reasons"]]
+    stored: Routed
+    again: Routed
+
+
 class Claimed(Review):
     """A review as its holder sees it."""
 

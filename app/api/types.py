@@ -50,6 +50,25 @@ def put_decision_type(
     return Answer(view, 201 if done["created"] else 200, headers).response()
 
 
+@router.post(
+    "/{slug}/archival", operation_id="archive_decision_type", responses=answers(schemas.TypeView),
+    openapi_extra=takes(schemas.Empty, required=False, idempotent=False),
+)  # fmt: skip
+@declare(Permission.EDIT_TYPES)
+def archive_decision_type(
+    request: Request, actor: Asker, slug: str, _: Annotated[Posted[schemas.Empty], body(schemas.Empty, optional=True)]
+) -> Response:
+    """Take no new decisions of this type; what waits is still decided. Doing it twice changes nothing more."""
+    return Answer(types.archive(database(request), actor, slug)).response()
+
+
+@router.delete("/{slug}/archival", operation_id="restore_decision_type", responses=answers(schemas.TypeView))
+@declare(Permission.EDIT_TYPES)
+def restore_decision_type(request: Request, actor: Asker, slug: str) -> Response:
+    """Take decisions of this type again."""
+    return Answer(types.restore(database(request), actor, slug)).response()
+
+
 @router.get("/{slug}/policies", operation_id="list_policies", responses=answers(schemas.Policies))
 @declare(Permission.READ_POLICIES)
 def list_policies(request: Request, actor: Asker, slug: str) -> Response:
