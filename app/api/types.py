@@ -32,7 +32,8 @@ def get_decision_type(request: Request, actor: Asker, slug: str) -> Response:
 
 
 @router.put(
-    "/{slug}", operation_id="put_decision_type", responses=answers(schemas.TypeView) | {201: {"description": "Made."}},
+    "/{slug}", operation_id="put_decision_type",
+    responses=answers(schemas.TypeView) | {201: {"model": schemas.TypeView, "description": "Made."}},
     openapi_extra=takes(schemas.NewType, idempotent=False),
 )  # fmt: skip
 @declare(Permission.EDIT_TYPES)
