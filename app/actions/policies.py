@@ -106,10 +106,13 @@ def get_version(tx: ReadTx, actor: Actor, slug: str, version: int) -> dict[str, 
 
 @reads
 def overview(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
-    """Each type with its active version, its newest number, and how many drafts and proposals wait."""
+    """Each type with its active version, its newest number, and how many `drafts` and `proposed` there are."""
     actor.must(P.READ_POLICIES)
     types = [row for row in decision_types.all(tx) if actor.may(P.READ_POLICIES, row.slug)]
-    return [_summary(tx, row) for row in types]
+    slugs = [row.slug for row in types]
+    tallies = policies.tallies(tx, slugs)
+    active = {one["decision_type"]: one for one in _named(tx, policies.all_active(tx, slugs))}
+    return [_summary(row, tallies.get(row.slug), active.get(row.slug)) for row in types]
 
 
 @reads
@@ -217,13 +220,13 @@ def _view(row: Row, names: dict[str, str]) -> dict[str, Any]:
     return view
 
 
-def _summary(tx: ReadTx, type_row: Row) -> dict[str, Any]:
-    rows = policies.versions(tx, type_row.slug)
-    active = [row for row in rows if row.state == "active"]
+def _summary(type_row: Row, tally: Row | None, active: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "slug": type_row.slug,
         "title": type_row.title,
-        "active": _named(tx, active)[0] if active else None,
-        "newest_version": rows[0].version if rows else None,
-        "drafts": sum(row.state in ("draft", "proposed") for row in rows),
+        "owner": json.loads(type_row.document).get("owner"),
+        "active": active,
+        "newest_version": tally.newest if tally else None,
+        "drafts": int(tally.drafts) if tally else 0,
+        "proposed": int(tally.proposed) if tally else 0,
     }

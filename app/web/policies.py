@@ -31,19 +31,21 @@ TOWARDS_ALONE: Final = ("more decisions go through alone", "fewer decisions are 
 def list_page(ask: AnAsk) -> Response:
     """Each type with its active version and how much goes alone."""
     counted = figures.by_type(ask.db, ask.me)
-    owners = {one["slug"]: one["owner"] for one in types.list_types(ask.db, ask.me)}
-    rows = []
-    for one in policies.overview(ask.db, ask.me):
-        active, counts = one["active"] or {}, counted[one["slug"]]
-        states = [version["state"] for version in policies.versions(ask.db, ask.me, one["slug"])]
-        rows.append({
-            "slug": one["slug"], "title": one["title"], "owner": owners[one["slug"]] or "nobody named",
-            "active_version": active.get("version"), "activated_at": active.get("activated_at"),
-            "activated_by": active.get("activated_by_name"),
-            "drafts": states.count("draft"), "proposed": states.count("proposed"),
-            "autonomous_share": counts.autonomous_share, "decisions_24h": counts.total,
-        })  # fmt: skip
+    rows = [_row(one, counted[one["slug"]]) for one in policies.overview(ask.db, ask.me)]
     return render.page(ask, "policies.html", policies=rows)
+
+
+def _row(one: Mapping[str, Any], counts: figures.TypeFigures) -> dict[str, Any]:
+    active = one["active"] or {}
+    return {
+        **{name: one[name] for name in ("slug", "title", "drafts", "proposed")},
+        "owner": one["owner"] or "nobody named",
+        "active_version": active.get("version"),
+        "activated_at": active.get("activated_at"),
+        "activated_by": active.get("activated_by_name"),
+        "autonomous_share": counts.autonomous_share,
+        "decisions_24h": counts.total,
+    }
 
 
 @router.get("/{slug}")
