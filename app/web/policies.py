@@ -8,11 +8,12 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from app.actions import figures, policies, types
-from app.domain import policy_words
 from app.domain.access import P, declare
 from app.domain.decision_type import parse_decision_type
 from app.domain.errors import Invalid
 from app.domain.policy import parse_policy
+from app.domain.policy_diff import diff
+from app.domain.policy_words import explain
 from app.web import render, shown
 from app.web.ask import AnAsk, Ask
 from app.web.errors import Page, status_of
@@ -22,8 +23,6 @@ router = APIRouter(route_class=Page, prefix="/policies")
 Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 MAX_NOTE: Final = 500
 CONTEXT: Final = 3  # unchanged lines around a change
-TOWARDS_PEOPLE: Final = ("fewer decisions go through alone", "more decisions are made by a person", "New rule ")
-TOWARDS_ALONE: Final = ("more decisions go through alone", "fewer decisions are made by a person", " goes away: ")
 
 
 @router.get("")
@@ -114,8 +113,7 @@ def diff_page(ask: AnAsk, slug: str) -> Response:
     known = types.get_type(ask.db, ask.me, slug)
     versions = {one["version"]: one for one in policies.versions(ask.db, ask.me, slug)}
     older, newer = (_chosen(versions, name, ask.query.get(name, "")) for name in ("from", "to"))
-    words = policy_words.diff(parse_policy(older["document"]), parse_policy(newer["document"]))
-    same = older["digest"] == newer["digest"]
+    changes = diff(parse_policy(older["document"]), parse_policy(newer["document"]))
     return render.page(
         ask,
         "policy_diff.html",
@@ -123,7 +121,7 @@ def diff_page(ask: AnAsk, slug: str) -> Response:
         older=older["version"],
         newer=newer["version"],
         versions=list(versions),
-        changes=[] if same else [{"text": text, "direction": _direction(text)} for text in words],
+        changes=[{"text": one.text, "direction": one.direction.value} for one in changes],
         lines=list(_lines(older["source"], newer["source"])),
     )
 
@@ -133,12 +131,6 @@ def _chosen(versions: Mapping[int, dict[str, Any]], name: str, text: str) -> dic
     if number not in versions:
         raise wrong(name, f"Say which version in {name}: it must be one of this policy's.")
     return versions[number]
-
-
-def _direction(text: str) -> str:
-    if any(words in text for words in TOWARDS_PEOPLE):
-        return "people"
-    return "alone" if any(words in text for words in TOWARDS_ALONE) else "other"
 
 
 def _lines(older: str, newer: str) -> Iterator[dict[str, str]]:
@@ -167,7 +159,7 @@ def version_page(ask: AnAsk, slug: str, version: Version) -> Response:
             "created_by": row["created_by_name"],
             "activated_by": row["activated_by_name"],
         },
-        sentences=policy_words.explain(policy, parse_decision_type(known["document"])),
+        sentences=explain(policy, parse_decision_type(known["document"])),
         levels=shown.levels_of(policy),
         may_activate=ask.me.may(P.EDIT_POLICIES, slug) and row["state"] != "active",
         activate_hint=None,
