@@ -15,6 +15,8 @@ from app.domain.errors import Fault, Invalid
 
 router = APIRouter(prefix="/decision-types", tags=["decision types and policies"])
 Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Nothing = Annotated[Posted[schemas.Empty], body(schemas.Empty, optional=True)]
+NOTHING = takes(schemas.Empty, required=False, idempotent=False)
 
 
 @router.get("", operation_id="list_decision_types", responses=answers(schemas.Types))
@@ -53,12 +55,10 @@ def put_decision_type(
 
 @router.post(
     "/{slug}/archival", operation_id="archive_decision_type", responses=answers(schemas.TypeView),
-    openapi_extra=takes(schemas.Empty, required=False, idempotent=False),
+    openapi_extra=NOTHING,
 )  # fmt: skip
 @declare(Permission.EDIT_TYPES)
-def archive_decision_type(
-    request: Request, actor: Asker, slug: str, _: Annotated[Posted[schemas.Empty], body(schemas.Empty, optional=True)]
-) -> Response:
+def archive_decision_type(request: Request, actor: Asker, slug: str, _: Nothing) -> Response:
     """Take no new decisions of this type; what waits is still decided. Doing it twice changes nothing more."""
     return Answer(types.archive(database(request), actor, slug)).response()
 
@@ -104,25 +104,19 @@ def get_policy(request: Request, actor: Asker, slug: str, version: Version) -> R
 
 @router.post(
     "/{slug}/policies/{version}/proposal", operation_id="propose_policy", responses=answers(schemas.PolicyView),
-    openapi_extra=takes(schemas.Empty, required=False, idempotent=False),
+    openapi_extra=NOTHING,
 )  # fmt: skip
 @declare(Permission.EDIT_POLICIES)
-def propose_policy(
-    request: Request, actor: Asker, slug: str, version: Version,
-    _: Annotated[Posted[schemas.Empty], body(schemas.Empty, optional=True)],
-) -> Response:  # fmt: skip
+def propose_policy(request: Request, actor: Asker, slug: str, version: Version, _: Nothing) -> Response:
     """Offer a draft for activation."""
     return Answer(policies.propose(database(request), actor, slug, version)).response()
 
 
 @router.post(
     "/{slug}/policies/{version}/activation", operation_id="activate_policy", responses=answers(schemas.PolicyView),
-    openapi_extra=takes(schemas.Empty, required=False, idempotent=False),
+    openapi_extra=NOTHING,
 )  # fmt: skip
 @declare(Permission.EDIT_POLICIES)
-def activate_policy(
-    request: Request, actor: Asker, slug: str, version: Version,
-    _: Annotated[Posted[schemas.Empty], body(schemas.Empty, optional=True)],
-) -> Response:  # fmt: skip
+def activate_policy(request: Request, actor: Asker, slug: str, version: Version, _: Nothing) -> Response:
     """Let a version route from the next decision on; activating an older one rolls back."""
     return Answer(policies.activate(database(request), actor, slug, version)).response()
