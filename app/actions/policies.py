@@ -11,6 +11,7 @@ from app.domain.decision_type import cached_type, input_faults
 from app.domain.errors import Conflict, Fault, Invalid, NotFound
 from app.domain.events import Event, EventType
 from app.domain.policy import Facts, Policy, cached_policy, check_against_type, evaluate, parse_policy
+from app.domain.policy_doubts import doubts
 from app.store import decision_types, decisions, events, people, policies
 from app.store.db import ReadTx, WriteTx, reads, writes
 
@@ -19,17 +20,22 @@ Row = Any
 
 
 @reads
-def validate(tx: ReadTx, actor: Actor, slug: str, source: Any) -> Policy:
-    """The policy, read and held against its type; nothing is stored. Raises Invalid with every fault, NotFound."""
+def validate(tx: ReadTx, actor: Actor, slug: str, source: Any) -> tuple[Fault, ...]:
+    """Hold a policy against its type and say what is doubtful in it; nothing is stored.
+
+    Raises Invalid with every fault, NotFound.
+    """
     actor.must(P.EDIT_POLICIES, slug)
-    return _checked(_type(tx, slug), source)
+    row = _type(tx, slug)
+    return doubts(_checked(row, source), cached_type(row.document))
 
 
 @writes
 def draft(tx: WriteTx, actor: Actor, slug: str, source: Any, note: str | None = None) -> dict[str, Any]:
-    """Keep a new version as a draft. Raises Invalid with every fault, NotFound, Forbidden."""
+    """Keep a new version as a draft; `warnings` say what is doubtful. Raises Invalid with every fault, NotFound."""
     actor.must(P.EDIT_POLICIES, slug)
-    wanted = _checked(policies.lock_type(tx, slug), source)
+    type_row: Row = policies.lock_type(tx, slug)
+    wanted = _checked(type_row, source)
     version = policies.next_version(tx, slug)
     queue = wanted.review.queue
     if queue and decision_types.add_queue_if_missing(tx, queue, queue):
@@ -48,7 +54,8 @@ def draft(tx: WriteTx, actor: Actor, slug: str, source: Any, note: str | None = 
     }
     policies.insert(tx, row)
     _tell(tx, actor, EventType.POLICY_DRAFTED, policies.get(tx, slug, version), None, "draft")
-    return _one(tx, slug, version)
+    found = doubts(wanted, cached_type(type_row.document))
+    return _one(tx, slug, version) | {"warnings": [asdict(one) for one in found]}
 
 
 @writes

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from app.actions import policies, types
 from app.api import schemas
+from app.api import type_schemas as told
 from app.api.calls import Answer, Asker, Posted, body, database
 from app.api.openapi import answers, takes
 from app.domain.access import Permission, declare
@@ -19,14 +20,14 @@ Nothing = Annotated[Posted[schemas.Empty], body(schemas.Empty, optional=True)]
 NOTHING = takes(schemas.Empty, required=False, idempotent=False)
 
 
-@router.get("", operation_id="list_decision_types", responses=answers(schemas.Types))
+@router.get("", operation_id="list_decision_types", responses=answers(told.Types))
 @declare(Permission.READ_POLICIES)
 def list_decision_types(request: Request, actor: Asker) -> Response:
     """Every decision type that you may read."""
     return Answer({"data": types.list_types(database(request), actor)}).response()
 
 
-@router.get("/{slug}", operation_id="get_decision_type", responses=answers(schemas.TypeView))
+@router.get("/{slug}", operation_id="get_decision_type", responses=answers(told.TypeView))
 @declare(Permission.READ_POLICIES)
 def get_decision_type(request: Request, actor: Asker, slug: str) -> Response:
     """One decision type."""
@@ -35,7 +36,7 @@ def get_decision_type(request: Request, actor: Asker, slug: str) -> Response:
 
 @router.put(
     "/{slug}", operation_id="put_decision_type",
-    responses=answers(schemas.TypeView) | {201: {"model": schemas.TypeView, "description": "Made."}},
+    responses=answers(told.TypeView) | {201: {"model": told.TypeView, "description": "Made."}},
     openapi_extra=takes(schemas.NewType, idempotent=False),
 )  # fmt: skip
 @declare(Permission.EDIT_TYPES)
@@ -54,7 +55,7 @@ def put_decision_type(
 
 
 @router.post(
-    "/{slug}/archival", operation_id="archive_decision_type", responses=answers(schemas.TypeView),
+    "/{slug}/archival", operation_id="archive_decision_type", responses=answers(told.TypeView),
     openapi_extra=NOTHING,
 )  # fmt: skip
 @declare(Permission.EDIT_TYPES)
@@ -63,14 +64,14 @@ def archive_decision_type(request: Request, actor: Asker, slug: str, _: Nothing)
     return Answer(types.archive(database(request), actor, slug)).response()
 
 
-@router.delete("/{slug}/archival", operation_id="restore_decision_type", responses=answers(schemas.TypeView))
+@router.delete("/{slug}/archival", operation_id="restore_decision_type", responses=answers(told.TypeView))
 @declare(Permission.EDIT_TYPES)
 def restore_decision_type(request: Request, actor: Asker, slug: str) -> Response:
     """Take decisions of this type again."""
     return Answer(types.restore(database(request), actor, slug)).response()
 
 
-@router.get("/{slug}/policies", operation_id="list_policies", responses=answers(schemas.Policies))
+@router.get("/{slug}/policies", operation_id="list_policies", responses=answers(told.Policies))
 @declare(Permission.READ_POLICIES)
 def list_policies(request: Request, actor: Asker, slug: str) -> Response:
     """Every version of the policy, newest first."""
@@ -79,7 +80,7 @@ def list_policies(request: Request, actor: Asker, slug: str) -> Response:
 
 @router.post(
     "/{slug}/policies", operation_id="draft_policy", status_code=201,
-    responses=answers(schemas.PolicyView, status=201), openapi_extra=takes(schemas.NewPolicy, idempotent=False),
+    responses=answers(told.Drafted, status=201), openapi_extra=takes(schemas.NewPolicy, idempotent=False),
 )  # fmt: skip
 @declare(Permission.EDIT_POLICIES)
 def draft_policy(
@@ -95,7 +96,7 @@ def draft_policy(
     return Answer(made, 201, {"Location": f"/api/v1/decision-types/{slug}/policies/{made['version']}"}).response()
 
 
-@router.get("/{slug}/policies/{version}", operation_id="get_policy", responses=answers(schemas.PolicyView))
+@router.get("/{slug}/policies/{version}", operation_id="get_policy", responses=answers(told.PolicyView))
 @declare(Permission.READ_POLICIES)
 def get_policy(request: Request, actor: Asker, slug: str, version: Version) -> Response:
     """One version of the policy."""
@@ -103,7 +104,7 @@ def get_policy(request: Request, actor: Asker, slug: str, version: Version) -> R
 
 
 @router.post(
-    "/{slug}/policies/{version}/proposal", operation_id="propose_policy", responses=answers(schemas.PolicyView),
+    "/{slug}/policies/{version}/proposal", operation_id="propose_policy", responses=answers(told.PolicyView),
     openapi_extra=NOTHING,
 )  # fmt: skip
 @declare(Permission.EDIT_POLICIES)
@@ -113,7 +114,7 @@ def propose_policy(request: Request, actor: Asker, slug: str, version: Version, 
 
 
 @router.post(
-    "/{slug}/policies/{version}/activation", operation_id="activate_policy", responses=answers(schemas.PolicyView),
+    "/{slug}/policies/{version}/activation", operation_id="activate_policy", responses=answers(told.PolicyView),
     openapi_extra=NOTHING,
 )  # fmt: skip
 @declare(Permission.EDIT_POLICIES)

@@ -1,7 +1,8 @@
 """Owns the pages of policies: list, versions and editor, one version, the difference of two, activating."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
@@ -10,7 +11,7 @@ from fastapi.responses import Response
 from app.actions import figures, policies, types
 from app.domain.access import P, declare
 from app.domain.decision_type import parse_decision_type
-from app.domain.errors import Invalid
+from app.domain.errors import Fault, Invalid
 from app.domain.policy import parse_policy
 from app.domain.policy_diff import diff
 from app.domain.policy_words import explain
@@ -22,6 +23,7 @@ from app.web.forms import MAX_DOCUMENT, wrong
 router = APIRouter(route_class=Page, prefix="/policies")
 Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 MAX_NOTE: Final = 500
+MAX_WARNING: Final = 600  # characters in a notice, which is a cookie
 CONTEXT: Final = 3  # unchanged lines around a change
 
 
@@ -60,10 +62,12 @@ def save_draft(ask: AnAsk, slug: str) -> Response:
     """Keep what was typed as a draft, or say every fault of it and keep it in the editor."""
     try:
         note = ask.form.text("note", MAX_NOTE) or None
-        version = policies.draft(ask.db, ask.me, slug, _source(ask), note)["version"]
+        kept = policies.draft(ask.db, ask.me, slug, _source(ask), note)
     except Invalid as error:
         return _editor(ask, slug, error=error)
-    return ask.go(f"/policies/{slug}/{version}", f"Version {version} is kept as a draft.")
+    doubtful = " ".join(f"Warning: {one['pointer']} {one['detail']}" for one in kept["warnings"])
+    done = f"Version {kept['version']} is kept as a draft. {shorten(doubtful, MAX_WARNING, placeholder=' …')}"
+    return ask.go(f"/policies/{slug}/{kept['version']}", done.strip())
 
 
 @router.post("/{slug}/validate")
@@ -71,17 +75,19 @@ def save_draft(ask: AnAsk, slug: str) -> Response:
 def check(ask: AnAsk, slug: str) -> Response:
     """Say what is wrong with what was typed; nothing is kept."""
     try:
-        policies.validate(ask.db, ask.me, slug, _source(ask))
+        doubtful = policies.validate(ask.db, ask.me, slug, _source(ask))
     except Invalid as error:
         return _editor(ask, slug, error=error)
-    return _editor(ask, slug, checked=True)
+    return _editor(ask, slug, checked=True, doubtful=doubtful)
 
 
 def _source(ask: Ask) -> str:
     return ask.form.raw("source", MAX_DOCUMENT)
 
 
-def _editor(ask: Ask, slug: str, *, checked: bool = False, error: Invalid | None = None) -> Response:
+def _editor(
+    ask: Ask, slug: str, *, checked: bool = False, doubtful: Sequence[Fault] = (), error: Invalid | None = None
+) -> Response:
     known = types.get_type(ask.db, ask.me, slug)
     found = policies.versions(ask.db, ask.me, slug)
     faults = error.faults if error else ()
@@ -101,6 +107,7 @@ def _editor(ask: Ask, slug: str, *, checked: bool = False, error: Invalid | None
         source=ask.form.fields.get("source", [newest])[-1],
         checked=checked or bool(problems),
         problems=problems,
+        warnings=[{"path": one.pointer, "detail": one.detail} for one in doubtful],
         form=ask.form.typed(),
         errors={"note": of_note[0]} if of_note else {},
     )
