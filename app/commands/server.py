@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
@@ -54,7 +54,7 @@ def serve(
     if workers == 1:
         run(settings, listen(host, port), embed_worker=not no_worker)
     else:
-        _run_many(host, port, workers, embed_worker=not no_worker)
+        _run_many(settings, host, port, workers, embed_worker=not no_worker)
 
 
 def worker() -> None:
@@ -97,13 +97,21 @@ def run(settings: Settings, listener: socket.socket, *, embed_worker: bool) -> N
     app = create_app(settings, embed_worker=embed_worker)
     host, port = listener.getsockname()[:2]
     log.info("Handrail listens at %s, port %d", host, port)
-    config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=GRACE)
+    config = uvicorn.Config(
+        app, access_log=False, log_config=None, timeout_graceful_shutdown=GRACE, **forwarding(settings)
+    )
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # the operator asked for it, and the server has shut down by now
     finally:
         listener.close()
+
+
+def forwarding(settings: Settings) -> dict[str, Any]:
+    """Whose X-Forwarded-For uvicorn believes: the trusted proxies', and by default nobody's."""
+    trusted = [str(network) for network in settings.trusted_proxies]
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}
 
 
 def served() -> FastAPI:
@@ -113,12 +121,12 @@ def served() -> FastAPI:
     return create_app(settings, embed_worker=os.environ.get(EMBED) == "1")
 
 
-def _run_many(host: str, port: int, workers: int, *, embed_worker: bool) -> None:
+def _run_many(settings: Settings, host: str, port: int, workers: int, *, embed_worker: bool) -> None:
     listen(host, port).close()  # one sentence now, rather than one from each process
     os.environ[EMBED] = "1" if embed_worker else "0"
     uvicorn.run(
         f"{__name__}:{served.__name__}", factory=True, host=host, port=port, workers=workers,
-        access_log=False, log_config=None, timeout_graceful_shutdown=GRACE,
+        access_log=False, log_config=None, timeout_graceful_shutdown=GRACE, **forwarding(settings),
     )  # fmt: skip
 
 

@@ -25,10 +25,7 @@ def queue_page(ask: AnAsk) -> Response:
     """What waits, most urgent first."""
     chosen = ask.query.get("queue", "")
     listed, counts = reading.queue_list(ask.db, ask.me, chosen or None, None, LISTED)
-    known: dict[str, DecisionType] = {}
-    for row in listed.data:
-        slug = row["decision_type"]
-        known.setdefault(slug, reading.decision_type(ask.db, ask.me, slug)) if slug not in known else None
+    known = reading.decision_types_of(ask.db, ask.me, [row["decision_type"] for row in listed.data])
     rows = [_row(row, known[row["decision_type"]]) for row in listed.data]
     return render.page(
         ask,
