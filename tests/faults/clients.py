@@ -52,7 +52,8 @@ class Call:
 
     @property
     def done(self) -> bool:
-        return self.answer.status in (200, 201, 202, 204)
+        """Whether it was granted; a claim that found nothing (204) was not."""
+        return self.answer.status in (200, 201, 202) or (self.answer.status == 204 and self.verb != "claim")
 
 
 class Record:
@@ -102,6 +103,8 @@ class Door:
             with connection.getresponse() as came:
                 text = came.read().decode()
             answer = Answer(came.status, text, {k.lower(): v for k, v in came.getheaders()}, time.monotonic() - started)
+            if came.status != 204 and not answer.headers.keys() & {"content-length", "transfer-encoding"}:
+                raise http.client.IncompleteRead(b"")  # cut off among the headers, which http.client lets pass
             if not self._keep or came.will_close:
                 self.close()
         except (OSError, http.client.HTTPException):

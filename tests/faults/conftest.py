@@ -24,9 +24,13 @@ class Amount:
     rounds: int = 200 if FULL else 2
     claimers: int = 500 if FULL else 60
     fences: int = 20 if FULL else 1
+    clock_decisions: int = 400 if FULL else 10
+    apps: int = 2 if FULL else 1
     twins: int = 100
     cuts: int = 40 if FULL else 4
     network_rounds: int = 5 if FULL else 1
+    frozen_seconds: float = 3 if FULL else 0.3
+    delay_seconds: float = 1 if FULL else 0.02  # each way
     images: int = 60 if FULL else 4
     restarts: int = 20 if FULL else 1
     contenders: int = 64 if FULL else 24

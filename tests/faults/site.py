@@ -11,7 +11,7 @@ from app.domain.access import SYSTEM
 from app.store.db import Database
 from tests.factories import POLICY, REFUND, key, person, put_policy
 from tests.faults import history
-from tests.faults.clients import Client, Door, Record, Reviewer, Submitter, finish, submission
+from tests.faults.clients import Call, Client, Door, Record, Reviewer, Submitter, finish, submission
 from tests.faults.servers import App, Process, worker
 
 REVIEWERS = 6
@@ -60,6 +60,16 @@ class Site:
             assert answer.status == 201, answer
             found.append(answer.json["review"]["id"] if answer.json["review"] else "")
         return found
+
+    def claim(self, port: int, who: str, review: str) -> tuple[Reviewer, Call]:
+        """A reviewer who claims this very review, and how that went."""
+        one, path = Reviewer(self.record, [port], self.keys[who], who, keep=False), f"/reviews/{review}/claim"
+        return one, one.want("claim", {"review": review}, again=False, ask=lambda door: door.ask("POST", path))
+
+    def claim_next(self, port: int, who: str) -> tuple[Reviewer, Call]:
+        """A reviewer who claims what is next, and how that went."""
+        one = Reviewer(self.record, [port], self.keys[who], who, keep=False)
+        return one, one.want("claim", {}, again=False, ask=lambda door: door.ask("POST", "/claims", {}))
 
     def load(self, ports: list[int], *, submitters: int = 4, pace: float = 0.05) -> list[Client]:
         """Clients at work, one more for each reviewer."""
