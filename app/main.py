@@ -5,15 +5,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from app import __version__
 from app.api import mount as mount_api
+from app.api import shortcut
 from app.intake import Intake
 from app.settings import Settings
 from app.store.db import Database
 from app.watch import Watch
 from app.web import mount as mount_web
 from app.worker import Worker
+
+
+class Handrail(FastAPI):
+    """The application. Submissions take a short way, around the middleware that the other calls go through."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if shortcut.leads(scope):
+            await shortcut.go(self, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings, *, embed_worker: bool = False, database: Database | None = None) -> FastAPI:
@@ -38,7 +50,7 @@ def create_app(settings: Settings, *, embed_worker: bool = False, database: Data
         if database is None:
             db.close()
 
-    app = FastAPI(
+    app = Handrail(
         title="Handrail",
         version=__version__,
         lifespan=lifespan,

@@ -8,22 +8,25 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI
 from sqlmodel import JSON, Column, Field, Session, SQLModel, create_engine
-from starlette.responses import Response
 
+from app.api.schemas import NewDecision as Body
 from app.domain.access import PUBLIC, declare
+from app.logs import configure
 from app.main import create_app
 from app.settings import Settings
 from app.store.db import driver_url
 
 
 def handrail() -> FastAPI:
-    """The product, and `POST /nothing` on the same server."""
-    app = create_app(Settings())
+    """The product, and on the same server `POST /nothing`: pydantic validates the same body, and that is all."""
+    settings = Settings()
+    configure(settings.log_format, settings.log_level)
+    app = create_app(settings)
 
     @app.post("/nothing", status_code=201)
     @declare(PUBLIC)
-    async def nothing() -> Response:
-        return Response('{"status":"final"}', 201, media_type="application/json")
+    async def nothing(new: Body) -> dict[str, str]:
+        return {"id": "dec_0", "status": "final"}
 
     return app
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -21,6 +22,10 @@ from app.store.schema import migrate
 from tests.factories import House, furnish
 
 Copies = Callable[[], Iterator[str]]
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("handrail", deadline=None)
+hypothesis.settings.load_profile("handrail")
 
 
 @pytest.fixture(scope="session")

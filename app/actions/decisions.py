@@ -3,19 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from app.actions import _views
+from app.actions._fresh import Fresh, Known, answer_again, fresh
 from app.actions._settle import about, close
 from app.domain.access import Actor, Permission
-from app.domain.canonical import digest, dumps
-from app.domain.decision_type import DecisionType, cached_type, input_faults
-from app.domain.errors import Conflict, Fault, Forbidden, HandrailError, Invalid, NotFound, Unauthenticated
-from app.domain.events import Event, EventType, timestamp
-from app.domain.policy import Facts, Route, cached_policy, evaluate
+from app.domain.errors import Conflict, Forbidden, HandrailError, Invalid, NotFound, Unauthenticated
+from app.domain.events import Event, EventType
 from app.store import decision_types, decisions, events, keys, reviews
-from app.store.db import WriteTx, new_id, writes
+from app.store.db import WriteTx, writes
 
 Row = Any
 Ticket = tuple[str, str, str]  # (key id, route, Idempotency-Key)
@@ -35,10 +32,15 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The answer as JSON text. `replayed` says that it is an earlier one: by "key" or by "external_id"."""
+    """The answer as JSON text, and what doors need of it. `replayed`: an earlier one, by "key" or by "external_id"."""
 
     text: str
+    decision_id: str
+    tier: str
     replayed: str | None = None
+
+    def again(self, by: str) -> "Submitted":
+        return replace(self, replayed=by)
 
 
 Outcome = Submitted | HandrailError
@@ -51,7 +53,10 @@ def submit_many(tx: WriteTx, submissions: Sequence[Submission]) -> list[Outcome]
 
 
 class _Batch:
-    """Submissions that share a transaction. Twins inside the batch get the answer of the first of them."""
+    """Submissions that share a transaction. Twins inside the batch get the answer of the first of them.
+
+    Everything is made in memory first, answers included, and then goes in: one statement for each table.
+    """
 
     def __init__(self, tx: WriteTx, submissions: Sequence[Submission]) -> None:
         self.tx = tx
@@ -60,15 +65,20 @@ class _Batch:
         self.actors: dict[int, Actor] = {}
         self.tickets: dict[int, Ticket] = {}
         self.twins: dict[int, tuple[int, str]] = {}
+        self.fresh: dict[int, Fresh] = {}
+        self.refused: dict[int, HandrailError] = {}
 
     def run(self) -> list[Outcome]:
         self._know_actors()
-        self._replay_tickets()
-        self._replay_external_ids()
-        self._insert(self._routed())
+        self._pair_tickets()
+        self._pair_external_ids()
+        self._route()
+        self._reserve_tickets()
+        self._insert()
+        self._refuse()
         for twin, (first, by) in self.twins.items():
             outcome = self.outcomes[first]
-            self.outcomes[twin] = Submitted(outcome.text, by) if isinstance(outcome, Submitted) else outcome
+            self.outcomes[twin] = outcome.again(by) if isinstance(outcome, Submitted) else outcome
         self._keep_answers()
         return [outcome for outcome in self.outcomes if outcome is not None]
 
@@ -86,10 +96,10 @@ class _Batch:
             else:
                 self.actors[i] = replace(actor, request_id=item.request_id)
 
-    def _replay_tickets(self) -> None:
-        asked = {i: self.items[i].idempotency_key for i in self._open()}
+    def _pair_tickets(self) -> None:
         firsts: dict[Ticket, int] = {}
-        for i, key in asked.items():
+        for i in self._open():
+            key = self.items[i].idempotency_key
             if key is None:
                 continue
             ticket = (str(self.actors[i].key_id), self.items[i].route, key)
@@ -97,39 +107,19 @@ class _Batch:
                 self._pair(i, firsts[ticket], "key", reused_key())
             else:
                 firsts[ticket] = i
-        free = keys.reserve_answers(self.tx, [(*t, self.items[i].fingerprint) for t, i in firsts.items()])
-        kept = keys.answers(self.tx, [ticket for ticket in firsts if ticket not in free])
-        for ticket, i in firsts.items():
-            if ticket in free:
                 self.tickets[i] = ticket
-            else:
-                same = kept[ticket].fingerprint == self.items[i].fingerprint
-                self.outcomes[i] = Submitted(kept[ticket].answer, "key") if same else reused_key()
 
-    def _replay_external_ids(self) -> None:
+    def _pair_external_ids(self) -> None:
         firsts: dict[tuple[str, str], int] = {}
         for i in self._open():
             external_id = self.items[i].body.get("external_id")
             if external_id is None:
                 continue
             pair = (str(self.actors[i].service), external_id)
-            if pair in firsts:
+            if pair in firsts and i not in self.tickets:
                 self._pair(i, firsts[pair], "external_id", taken())
             else:
-                firsts[pair] = i
-        self._replay_known(firsts)
-
-    def _replay_known(self, wanted: Mapping[tuple[str, str], int]) -> None:
-        known = decisions.by_external_id(self.tx, wanted)
-        same = {row.id for pair, row in known.items() if row.fingerprint == self.items[wanted[pair]].fingerprint}
-        asked = {one.decision_id: one for one in reversed(reviews.of_decisions(self.tx, same))}
-        told = events.submissions(self.tx, same)
-        for pair, row in known.items():
-            if row.id in same:
-                text = _told(row, asked.get(row.id), told[row.id])
-                self.outcomes[wanted[pair]] = Submitted(text, "external_id")
-            else:
-                self.outcomes[wanted[pair]] = taken(row.id)
+                firsts.setdefault(pair, i)
 
     def _pair(self, twin: int, first: int, by: str, otherwise: HandrailError) -> None:
         if self.items[twin].fingerprint == self.items[first].fingerprint:
@@ -137,52 +127,76 @@ class _Batch:
         else:
             self.outcomes[twin] = otherwise
 
-    def _routed(self) -> dict[int, dict[str, Any]]:
+    def _route(self) -> None:
         open_ones = self._open()
-        types = decision_types.catalogue(self.tx, {self.items[i].body["decision_type"] for i in open_ones})
-        routed = {}
+        found = decision_types.catalogue(self.tx, {self.items[i].body["decision_type"] for i in open_ones})
+        types = {slug: Known.of(row) for slug, row in found.items()}
+        at = self.tx.now()
         for i in open_ones:
-            body = self.items[i].body
+            item = self.items[i]
             try:
-                routed[i] = self._decision(i, _known_type(types, body), body)
+                self.fresh[i] = fresh(at, self.actors[i], item.body, item.fingerprint, types)
             except HandrailError as refusal:
-                self.outcomes[i] = refusal
-        return routed
+                self.refused[i] = refusal
 
-    def _decision(self, i: int, type_row: Row, body: Mapping[str, Any]) -> dict[str, Any]:
-        known = cached_type(type_row.document)
-        decision_id = new_id("dec")
-        facts = _facts(decision_id, known, body)
-        policy = cached_policy(type_row.policy_document) if type_row.policy_document else None
-        route = evaluate(policy, facts, bytes.fromhex(type_row.sampling_key))
-        return _decision_row(self.tx, self.actors[i], self.items[i], type_row, route, facts) | {
-            "_route": route,
-            "_queue": (route.review.queue if route.review else None) or known.queue,
-        }
+    def _reserve_tickets(self) -> None:
+        """Take each Idempotency-Key with the answer to be; where it was used before, that answer counts."""
+        mine = {i: ticket for i, ticket in self.tickets.items() if i in self.fresh}
+        free = keys.reserve_answers(
+            self.tx, [(*ticket, self.items[i].fingerprint, self.fresh[i].text) for i, ticket in mine.items()]
+        )
+        used = {ticket: i for i, ticket in self.tickets.items() if ticket not in free}
+        for ticket, row in keys.answers(self.tx, used).items():
+            same = row.fingerprint == self.items[used[ticket]].fingerprint
+            self.outcomes[used[ticket]] = _kept(row.answer) if same else reused_key()
+        self.tickets = {i: ticket for i, ticket in mine.items() if ticket in free}
 
-    def _insert(self, routed: Mapping[int, dict[str, Any]]) -> None:
-        extras = {i: (row.pop("_route"), row.pop("_queue")) for i, row in routed.items()}
-        went_in = decisions.insert_missing(self.tx, list(routed.values()))
-        new = {i: row for i, row in routed.items() if row["id"] in went_in}
-        asked = {i: _review_row(row, *extras[i]) for i, row in new.items()}
-        reviews.insert(self.tx, [review for review in asked.values() if review])
-        told = [(self.actors[i], _submitted_event(row, asked[i])) for i, row in new.items()]
-        for (i, row), event_id in zip(new.items(), events.record_many(self.tx, told), strict=True):
-            review = asked[i]
-            self.outcomes[i] = Submitted(_told(_Fields(row), _Fields(review) if review else None, event_id))
-        # A twin in another process was faster: its row is there now.
-        late = {(row["service"], row["external_id"]): i for i, row in routed.items() if i not in new}
-        self._replay_known(late)
+    def _insert(self) -> None:
+        routed = {i: one for i, one in self.fresh.items() if self.outcomes[i] is None}
+        went_in = decisions.insert_missing(self.tx, [one.decision for one in routed.values()])
+        new = {i: one for i, one in routed.items() if one.decision["id"] in went_in}
+        reviews.insert(self.tx, [one.review for one in new.values() if one.review])
+        events.insert(self.tx, [one.event for one in new.values()])
+        for i, one in new.items():
+            self.outcomes[i] = Submitted(one.text, one.decision["id"], one.decision["tier"])
+        self._replay([i for i in routed if i not in new])
+
+    def _refuse(self) -> None:
+        """What is refused now may have been taken in before: then the first answer counts."""
+        late = [i for i in self.refused if self.outcomes[i] is None]
+        self._replay([i for i in late if self.items[i].body.get("external_id") is not None])
+        for i in late:
+            if self.outcomes[i] is None:
+                self.outcomes[i] = self.refused[i]
+
+    def _replay(self, late: Sequence[int]) -> None:
+        if not late:
+            return
+        wanted = [(i, (str(self.actors[i].service), self.items[i].body["external_id"])) for i in late]
+        known = decisions.by_external_id(self.tx, [pair for _, pair in wanted])
+        same = {row.id for row in known.values()}
+        asked = {one.decision_id: one for one in reversed(reviews.of_decisions(self.tx, same))}
+        told = events.submissions(self.tx, same)
+        for i, pair in wanted:
+            row = known.get(pair)
+            if row is None:
+                continue
+            if row.fingerprint == self.items[i].fingerprint:
+                text = answer_again(row, asked.get(row.id), told[row.id])
+                self.outcomes[i] = Submitted(text, row.id, row.tier, "external_id")
+            else:
+                self.outcomes[i] = taken(row.id)
 
     def _keep_answers(self) -> None:
-        kept, refused = [], []
+        """Where the answer became another than the one that was kept with its key, keep that one, or none."""
+        changed, refused = [], []
         for i, ticket in self.tickets.items():
             outcome = self.outcomes[i]
-            if isinstance(outcome, Submitted):
-                kept.append((ticket, outcome.text))
-            else:
+            if not isinstance(outcome, Submitted):
                 refused.append(ticket)
-        keys.keep_answers(self.tx, kept)
+            elif outcome.text != self.fresh[i].text:
+                changed.append((ticket, outcome.text))
+        keys.keep_answers(self.tx, changed)
         keys.forget_answers(self.tx, refused)
 
 
@@ -223,21 +237,9 @@ def _cancel(tx: WriteTx, actor: Actor, row: Row) -> None:
     events.record(tx, actor, *happened)
 
 
-def _told(row: Any, review: Any, event_id: str) -> str:
-    """What the submitter is told, as JSON text: may I act, or must I wait."""
-    answer = {
-        "id": row.id,
-        "status": row.status,
-        "tier": row.tier,
-        "stakes": row.stakes,
-        "outcome": row.outcome,
-        "reasons": _views.reasons(json.loads(row.reasons), hide=False),
-        "policy": _views.policy(row),
-        "sampled": row.sampled,
-        "review": review and {"id": review.id, "queue": review.queue, "due_at": timestamp(review.due_at)},
-        "event": {"id": event_id},
-    }
-    return dumps(answer)
+def _kept(text: str) -> Submitted:
+    answer = json.loads(text)
+    return Submitted(text, answer["id"], answer["tier"], "key")
 
 
 def reused_key() -> Invalid:
@@ -247,132 +249,3 @@ def reused_key() -> Invalid:
 def taken(decision_id: str | None = None) -> Conflict:
     extra = {"decision_id": decision_id} if decision_id else {}
     return Conflict("This external_id was submitted before with another body.", "external_id_taken", extra=extra)
-
-
-class _Fields:
-    """A row to be, read by attribute as a stored one is."""
-
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self.__dict__.update(row)
-
-
-def _known_type(types: Mapping[str, Row], body: Mapping[str, Any]) -> Row:
-    row = types.get(body["decision_type"])
-    if row is None:
-        raise _refusal("unknown_type", "/decision_type", "There is no such decision type.")
-    if row.archived_at is not None:
-        raise _refusal("archived_type", "/decision_type", "This decision type is archived; it takes no new decisions.")
-    known = cached_type(row.document)
-    if body["proposal"]["outcome"] not in known.outcome_keys:
-        expected = ", ".join(known.outcome_keys)
-        raise _refusal("unknown_outcome", "/proposal/outcome", f"The outcome must be one of {expected}.")
-    return row
-
-
-def _refusal(code: str, pointer: str, detail: str) -> Invalid:
-    return Invalid(detail, code, (Fault(pointer, detail),))
-
-
-def _facts(decision_id: str, known: DecisionType, body: Mapping[str, Any]) -> Facts:
-    faults = input_faults(known, body["input"])
-    if faults and known.on_invalid_input == "reject":
-        raise Invalid("The input does not fit the schema of its decision type.", "invalid_input", faults)
-    return Facts(
-        decision_id=decision_id,
-        input=body["input"],
-        proposal=body["proposal"],
-        model=body["model"],
-        metadata=body["metadata"],
-        declared_stakes=body.get("stakes"),
-        input_faults=faults,
-    )
-
-
-def _decision_row(
-    tx: WriteTx, actor: Actor, item: Submission, type_row: Row, route: Route, facts: Facts
-) -> dict[str, Any]:
-    body, now = item.body, tx.now()
-    alone = route.tier == "autonomous"
-    reasons = [{"code": r.code, "text": r.text, "quotes_proposal": r.quotes_proposal} for r in route.reasons]
-    return {
-        "id": facts.decision_id,
-        "decision_type": type_row.slug,
-        "service": actor.service,
-        "key_id": actor.key_id,
-        "owner_id": actor.owner_id,
-        "external_id": body.get("external_id"),
-        "fingerprint": item.fingerprint,
-        "subject": body.get("subject"),
-        "model_name": body["model"]["name"],
-        "model_version": body["model"].get("version"),
-        "proposal_outcome": body["proposal"]["outcome"],
-        "confidence": body["proposal"].get("confidence"),
-        "proposal": dumps(body["proposal"]),
-        "input": dumps(body["input"]),
-        "metadata": dumps(body["metadata"]),
-        "declared_stakes": body.get("stakes"),
-        "stakes": route.stakes,
-        "tier": route.tier.value,
-        "reasons": dumps(reasons),
-        "policy_version": type_row.policy_version,
-        "policy_digest": type_row.policy_digest,
-        "type_digest": type_row.digest,
-        "sampled": route.sampled,
-        "inclusion_probability": route.inclusion_probability,
-        "status": "final" if alone else "pending",
-        "outcome": body["proposal"]["outcome"] if alone else None,
-        "decided_by": "policy" if alone else None,
-        "created_at": now,
-        "final_at": now if alone else None,
-    }
-
-
-def _review_row(row: Mapping[str, Any], route: Route, queue: str) -> dict[str, Any] | None:
-    plan = route.review
-    if plan is None:
-        return None
-    now, expires = row["created_at"], plan.expires_after_seconds
-    return {
-        "id": new_id("rev"),
-        "decision_id": row["id"],
-        "decision_type": row["decision_type"],
-        "queue": queue,
-        "kind": plan.kind,
-        "tier": row["tier"],
-        "stakes": row["stakes"],
-        "priority": plan.priority,
-        "level": 0,
-        "state": "open",
-        "blind": plan.blind,
-        "required": plan.reviewers,
-        "owner_id": row["owner_id"],
-        "created_at": now,
-        "due_at": now + timedelta(seconds=plan.sla_seconds),
-        "expires_at": now + timedelta(seconds=expires) if expires else None,
-        "on_expiry": plan.on_expiry,
-        "available_at": now,
-        "lease_token": 0,
-        "lease_announced": False,
-        "overdue_announced": False,
-    }
-
-
-def _submitted_event(row: Mapping[str, Any], review: Mapping[str, Any] | None) -> Event:
-    codes = [one["code"] for one in json.loads(row["reasons"])]
-    digests = {name: digest(row[name].encode()) for name in ("input", "proposal", "metadata")}
-    return Event(
-        EventType.DECISION_SUBMITTED,
-        row["id"],
-        decision_id=row["id"],
-        decision_type=row["decision_type"],
-        after={name: row[name] for name in ("status", "tier", "stakes", "outcome", "sampled")},
-        data={
-            "reasons": codes,
-            "digests": digests,
-            "type_digest": row["type_digest"],
-            "inclusion_probability": str(row["inclusion_probability"]),
-            "review": review and {"id": review["id"], "kind": review["kind"], "queue": review["queue"]},
-        },
-        policy_version=row["policy_version"],
-        policy_digest=row["policy_digest"],
-    )

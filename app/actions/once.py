@@ -25,7 +25,7 @@ def once(tx: WriteTx, actor: Actor, ticket: Ticket, effect: Callable[[WriteTx], 
     A concurrent twin waits for the first and replays it. Raises Invalid (`idempotency_key_reused`).
     """
     name = (actor.id, ticket.route, ticket.key)
-    if keys.reserve_answers(tx, [(*name, ticket.fingerprint)]):
+    if keys.reserve_answers(tx, [(*name, ticket.fingerprint, None)]):
         text = effect(tx)
         keys.keep_answers(tx, [(name, text)])
         return text, False

@@ -2,6 +2,9 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -26,39 +29,56 @@ class Frame:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status = time.perf_counter(), 0
         request_begins()
+        with logged(scope) as line:
 
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                request_rests()
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
-            await send(message)
+            async def answer(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    line.status = message["status"]
+                    request_rests()
+                    MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                await send(message)
 
-        try:
-            await self.app(scope, _limited(scope, receive), answer)
-        finally:
-            spent = round((time.perf_counter() - started) * 1000, 1)
-            log.debug("request", method=scope["method"], path=scope["path"], status=status or 500, ms=spent)
+            await self.app(scope, limited(scope, receive), answer)
 
 
-def _request_id(scope: Scope) -> str:
+@dataclass(slots=True)
+class Line:
+    """What the log will say of a request: its status, once that is known."""
+
+    status: int = 500
+
+
+@contextmanager
+def logged(scope: Scope) -> Iterator[Line]:
+    """One line for the request when it is over."""
+    started, line = time.perf_counter(), Line()
+    try:
+        yield line
+    finally:
+        spent = round((time.perf_counter() - started) * 1000, 1)
+        request_id = scope["state"]["request_id"]
+        log.debug(
+            "request", method=scope["method"], path=scope["path"], status=line.status, ms=spent, request_id=request_id
+        )
+
+
+def request_id_of(scope: Scope) -> str:
     """The caller's id where it is short and plain, else one of ours."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _OURS.fullmatch(given) else new_id("req")
 
 
-def _limited(scope: Scope, receive: Receive) -> Receive:
+def limited(scope: Scope, receive: Receive) -> Receive:
+    """`receive`, which raises HTTPException(413) at a body over the limit."""
     announced = Headers(scope=scope).get("content-length", "")
     taken = 0
 
-    async def limited() -> Message:
+    async def within() -> Message:
         nonlocal taken
         if announced.isdecimal() and int(announced) > MAX_BODY:
             raise HTTPException(413)
@@ -68,4 +88,4 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
             raise HTTPException(413)
         return message
 
-    return limited
+    return within

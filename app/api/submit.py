@@ -1,8 +1,6 @@
 """Owns the submit door: bare Starlette routes, one validation of the raw bytes, a ready answer. See ADR 0003."""
 
 import asyncio
-import json
-import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,6 +9,7 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.actions.decisions import Outcome, Submission, Submitted
 from app.api.calls import credential, encode, idempotency_key, known_or_refused, parse, request_id, shaped
@@ -18,18 +17,16 @@ from app.api.metrics import Metrics
 from app.api.problems import problem_of, status_of
 from app.api.schemas import NewDecision
 from app.domain.access import Permission, declare
-from app.domain.canonical import digest
+from app.domain.canonical import digest, sorted_bytes
 from app.domain.errors import Fault, HandrailError, Invalid, Unavailable
 from app.intake import Intake
 
 MAX_ITEMS: Final = 1_000
 SHAPE: Final[TypeAdapter[NewDecision]] = TypeAdapter(NewDecision)
-_ID: Final = re.compile(r'"id":"([^"]+)"')
-_TIER: Final = re.compile(r'"tier":"([a-z_]+)"')
 
 
 @declare(Permission.SUBMIT)
-async def submit_decision(request: Request) -> Response:
+async def submit_decision(request: Request) -> ASGIApp:
     """One decision in; may I act, or must I wait."""
     started = time.perf_counter()
     presented, key = credential(request), idempotency_key(request)
@@ -46,7 +43,7 @@ async def submit_decision(request: Request) -> Response:
         raise outcome
     _count(request, body, outcome)
     _metrics(request).submit_seconds.observe(time.perf_counter() - started)
-    return _answer(outcome)
+    return _Ready(outcome)
 
 
 @declare(Permission.SUBMIT)
@@ -70,7 +67,7 @@ ROUTES: Final = [
 
 def fingerprint(plain: Any) -> str:
     """A digest of what a body says, before defaults are filled in; the order of keys and white space do not count."""
-    return digest(json.dumps(plain, sort_keys=True, ensure_ascii=False).encode())
+    return digest(sorted_bytes(plain))
 
 
 def _checked(plain: Any) -> dict[str, Any]:
@@ -80,13 +77,23 @@ def _checked(plain: Any) -> dict[str, Any]:
     return body
 
 
-def _answer(outcome: Submitted) -> Response:
-    status = 200 if outcome.replayed == "external_id" else 201
-    found = _ID.search(outcome.text)
-    headers = {"Location": f"/api/v1/decisions/{found[1]}"} if found else {}
-    if outcome.replayed:
-        headers["Idempotent-Replayed"] = "true"
-    return Response(outcome.text, status, headers, media_type="application/json")
+class _Ready:
+    """A response that is sent as it is."""
+
+    def __init__(self, outcome: Submitted) -> None:
+        self.body = outcome.text.encode()
+        self.status = 200 if outcome.replayed == "external_id" else 201
+        self.headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", b"application/json"),
+            (b"location", b"/api/v1/decisions/" + outcome.decision_id.encode()),
+        ]
+        if outcome.replayed:
+            self.headers.append((b"idempotent-replayed", b"true"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def _items(plain: Any) -> list[Any]:
@@ -145,6 +152,5 @@ def _metrics(request: Request) -> Metrics:
 
 
 def _count(request: Request, body: Mapping[str, Any], outcome: Submitted) -> None:
-    tier = _TIER.search(outcome.text)
-    if tier and not outcome.replayed:
-        _metrics(request).decisions.labels(body["decision_type"], tier[1]).inc()
+    if not outcome.replayed:
+        _metrics(request).decisions.labels(body["decision_type"], outcome.tier).inc()

@@ -41,14 +41,21 @@ class Unacceptable(ValueError):
     """The expression is refused; the message is a sentence that says what would be right."""
 
 
+Part = tuple[str, str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression. `nested` is how deep its comprehensions nest (0: none)."""
+    """A compiled expression. `nested` is how deep its comprehensions nest (0: none).
+
+    `parts` are what it can reach: ("input", "amount") of `input.amount`, ("input", None) where all of it may be read.
+    """
 
     text: str
     program: cel.Program
     nested: int
     names: frozenset[str]
+    parts: frozenset[Part]
 
 
 def compile_expression(text: str) -> Expression:
@@ -66,7 +73,7 @@ def compile_expression(text: str) -> Expression:
     names = frozenset(references["variables"])
     _only_known(names - frozenset(NAMES) - scan.bound, "name", NAMES)
     _only_known({name for name in references["functions"] if name[0].isalpha()} - FUNCTIONS, "function", FUNCTIONS)
-    return Expression(text, program, scan.deepest, names)
+    return Expression(text, program, scan.deepest, names, frozenset(scan.parts))
 
 
 def quotes_proposal(expression: Expression) -> bool:
@@ -76,9 +83,14 @@ def quotes_proposal(expression: Expression) -> bool:
 
 @dataclass(slots=True)
 class Scope:
-    """The names that expressions of one decision see. One context serves all of them, made when first needed."""
+    """The names that expressions of one decision see. One context serves all of them, made when first needed.
+
+    `parts` are what those expressions can reach; the engine is handed no more, because copying costs most of its time.
+    None hands it everything.
+    """
 
     variables: Mapping[str, Any]
+    parts: frozenset[Part] | None = None
     _context: cel.Context | None = field(default=None, repr=False)
     _width: int | None = field(default=None, repr=False)
 
@@ -95,7 +107,7 @@ class Scope:
 
     def _made(self) -> cel.Context:
         if self._context is None:
-            variables = dict(self.variables)
+            variables = dict(self.variables) if self.parts is None else _reachable(self.variables, self.parts)
             if not is_json_like(variables):
                 raise ValueError("no JSON value")
             self._context = cel.Context(variables)
@@ -105,6 +117,19 @@ class Scope:
         if self._width is None:
             self._width = max(_width(value) for value in self.variables.values())
         return self._width
+
+
+def _reachable(variables: Mapping[str, Any], parts: frozenset[Part]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, key in parts:
+        value = variables[name]
+        if key is None or not isinstance(value, dict) or (name, None) in parts:
+            found[name] = value
+        elif key in value:
+            found.setdefault(name, {})[key] = value[key]
+        else:
+            found.setdefault(name, {})
+    return found
 
 
 def _reraise_exits(error: BaseException) -> None:
@@ -143,6 +168,7 @@ class _Scan:
     tokens: list[tuple[str, str]]
     open: list[str | None] = field(default_factory=list)  # for each open bracket, the name it binds
     bound: set[str] = field(default_factory=set)
+    parts: set[Part] = field(default_factory=set)
     deepest: int = 0
     count: int = 0
 
@@ -179,6 +205,19 @@ class _Scan:
             _only_known({text} - FUNCTIONS - (COMPREHENSIONS if member else set()), "function", FUNCTIONS)
         elif not member and text not in _CONSTANTS and text not in self.open:
             _only_known({text} - set(NAMES), "name", NAMES)
+        if text in NAMES and not (member and self.is_value(index - 2)):
+            self.parts.add((text, self.member_of(index)))
+
+    def is_value(self, index: int) -> bool:
+        """Whether a dot after this token selects from a value; a dot in front of a name may also mean the root."""
+        return index >= 0 and (self.tokens[index][0] in ("name", "text") or self.tokens[index][1] in (")", "]", "}"))
+
+    def member_of(self, index: int) -> str | None:
+        """The member that is selected from the name here; None when it is used in any other way."""
+        plain = self.look(index + 1) == "." and self.tokens[index + 2 : index + 3]
+        if not plain or plain[0][0] != "name" or self.look(index + 3) == "(":
+            return None
+        return plain[0][1]
 
     def look(self, index: int) -> str:
         return self.tokens[index][1] if 0 <= index < len(self.tokens) else ""

@@ -79,7 +79,7 @@ def evaluate(policy: Policy | None, facts: Facts, sampling_key: bytes) -> Route:
         return _without_policy(facts)
     scope = Scope({
         "input": facts.input, "proposal": facts.proposal, "model": facts.model, "metadata": facts.metadata,
-    })  # fmt: skip
+    }, policy.parts)  # fmt: skip
     stakes, findings = _stakes(policy, facts.declared_stakes, scope)
     findings += _unfit(policy, facts)
     findings.append(_by_confidence(policy.thresholds[stakes], stakes, facts.proposal))
@@ -98,7 +98,9 @@ def expiry_action(policy_on_expiry: str | None, proposal_outcome: str | None) ->
 
 def plain_number(value: float) -> str:
     """`0.90`, `0.975`: never an exponent, at least two places."""
-    text = format(Decimal(repr(value)), "f")
+    text = repr(value)
+    if "e" in text:
+        text = format(Decimal(text), "f")
     whole, _, places = text.partition(".")
     return f"{whole}.{places.ljust(2, '0')}"
 

@@ -82,9 +82,11 @@ def parse_policy(source: str | Mapping[str, Any]) -> Policy:
     }
     raw = canonical(fractions_as_text(document))
     known = None if models is None else frozenset(models)
+    parts = frozenset().union(*(rule.when.parts for rule in stakes_rules), *(rule.when.parts for rule in rules))
     return Policy(
-        decision_type, levels, stakes_rules, thresholds, rules, sample_rate, known, review, document, raw, digest(raw)
-    )
+        decision_type, levels, stakes_rules, thresholds, rules, sample_rate, known, review, document, raw, digest(raw),
+        parts,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=256)

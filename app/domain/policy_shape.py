@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from app.domain.expressions import Expression
+from app.domain.expressions import Expression, Part
 
 DEFAULT_LEVELS: Final = ("low", "medium", "high")
 NEVER: Final = "never"
@@ -80,7 +80,10 @@ class ReviewTerms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """A policy, read and compiled. `document` has every default made explicit; `digest` is of `canonical_bytes`."""
+    """A policy, read and compiled. `document` has every default made explicit; `digest` is of `canonical_bytes`.
+
+    `parts` are what its expressions can reach of a decision.
+    """
 
     decision_type: str
     levels: tuple[str, ...]
@@ -93,3 +96,4 @@ class Policy:
     document: Mapping[str, Any]
     canonical_bytes: bytes
     digest: str
+    parts: frozenset[Part]

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
@@ -14,15 +14,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from app.domain.errors import Malformed
-from app.store import _patience
+from app.store import _bulk, _patience
 from app.store._patience import request_begins as request_begins
 from app.store._patience import request_rests as request_rests
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Row = Mapping[str, Any]
 
 RETRIES = 5
 # serialization_failure, deadlock_detected, and unique_violation: a twin was faster, so the second try finds its row
@@ -95,27 +96,23 @@ class WriteTx(ReadTx):
         """Execute and return the number of rows touched."""
         return self.connection.execute(statement, params).rowcount
 
-    def insert(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    def insert(self, table: sa.Table, rows: Sequence[Row]) -> None:
+        """Insert rows that all have the same keys, in one statement however many they are."""
         if rows:
-            self.connection.execute(table.insert(), list(rows))
+            _bulk.insert(self.connection, table, rows)
 
     def insert_missing(
-        self, table: sa.Table, rows: Sequence[dict[str, Any]], *, conflict: Sequence[str], returning: Sequence[str]
+        self, table: sa.Table, rows: Sequence[Row], *, conflict: Sequence[str], returning: Sequence[str]
     ) -> set[tuple[Any, ...]]:
         """Insert the rows whose unique `conflict` columns are free; return the `returning` columns of those.
 
         Waits for a concurrent twin to commit or fall, so the answer is final. Give rows in a fixed order of keys.
         """
-        if not rows:
-            return set()
-        insert = _INSERTS[self.connection.dialect.name](table)
-        statement = insert.on_conflict_do_nothing(index_elements=list(conflict))
-        statement = statement.returning(*(table.c[name] for name in returning))
-        return {tuple(row) for row in self.connection.execute(statement, list(rows))}
+        return _bulk.insert_missing(self.connection, table, rows, tuple(conflict), tuple(returning)) if rows else set()
 
-    def put(self, table: sa.Table, row: dict[str, Any], *, key: Sequence[str]) -> None:
+    def put(self, table: sa.Table, row: Row, *, key: Sequence[str]) -> None:
         """Insert the row or, where its `key` columns are taken, overwrite the rest (an upsert)."""
-        insert = _INSERTS[self.connection.dialect.name](table).values(row)
+        insert = _INSERTS[self.connection.dialect.name](table).values(dict(row))
         rest = {name: insert.excluded[name] for name in row if name not in key}
         self.connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=rest))
 

@@ -20,12 +20,13 @@ def record(tx: WriteTx, actor: Actor, *happened: Event) -> list[str]:
 
 def record_many(tx: WriteTx, happened: Sequence[tuple[Actor, Event]]) -> list[str]:
     at = tx.now()
-    rows = [_row(new_id("evt"), at, actor, one) for actor, one in happened]
-    tx.insert(event, rows)
-    return [row["id"] for row in rows]
+    rows = [row(new_id("evt"), at, actor, one) for actor, one in happened]
+    insert(tx, rows)
+    return [one["id"] for one in rows]
 
 
-def _row(event_id: str, at: datetime, actor: Actor, one: Event) -> dict[str, Any]:
+def row(event_id: str, at: datetime, actor: Actor, one: Event) -> dict[str, Any]:
+    """An event's row to be; its body is made here, once."""
     return {
         "id": event_id,
         "created_at": at,
@@ -36,6 +37,11 @@ def _row(event_id: str, at: datetime, actor: Actor, one: Event) -> dict[str, Any
         "decision_type": one.decision_type,
         "body": one.body(event_id, at, actor),
     }
+
+
+def insert(tx: WriteTx, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows that `row` made, in the transaction of the change that they tell of."""
+    tx.insert(event, rows)
 
 
 def submissions(tx: ReadTx, decision_ids: Iterable[str]) -> dict[str, str]:

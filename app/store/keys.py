@@ -86,22 +86,26 @@ def revoke(tx: WriteTx, key_id: str) -> bool:
     return tx.run(api_key.update().where(alive).values(revoked_at=tx.now())) == 1
 
 
-def reserve_answers(tx: WriteTx, wanted: Sequence[tuple[str, str, str, str]]) -> set[tuple[Any, ...]]:
-    """Take (key_id, route, key, fingerprint) rows in a fixed order; returns the (key_id, route, key) that were free.
+def reserve_answers(tx: WriteTx, wanted: Sequence[tuple[str, str, str, str, str | None]]) -> set[tuple[Any, ...]]:
+    """Take (key_id, route, key, fingerprint, answer) rows in a fixed order; returns the (key_id, route, key) that were
+    free. The answer may be kept later (`keep_answers`).
 
     Waits for a concurrent twin's commit, so that what is not free can be read afterwards.
     """
     rows = [
-        {"key_id": k, "route": r, "key": i, "fingerprint": f, "created_at": tx.now(), "answer": None}
-        for k, r, i, f in sorted(wanted)
+        {"key_id": k, "route": r, "key": i, "fingerprint": f, "created_at": tx.now(), "answer": a}
+        for k, r, i, f, a in sorted(wanted, key=lambda one: one[:3])
     ]
     names = ["key_id", "route", "key"]
     return tx.insert_missing(idempotency, rows, conflict=names, returning=names)
 
 
 def answers(tx: ReadTx, wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], sa.Row[Any]]:
+    wanted = sorted(set(wanted))
+    if not wanted:
+        return {}
     columns = sa.tuple_(idempotency.c.key_id, idempotency.c.route, idempotency.c.key)
-    rows = tx.rows(sa.select(idempotency).where(columns.in_(sorted(set(wanted)))))
+    rows = tx.rows(sa.select(idempotency).where(columns.in_(wanted)))
     return {(row.key_id, row.route, row.key): row for row in rows}
 
 

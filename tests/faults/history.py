@@ -66,7 +66,7 @@ def submissions(held: Held, calls: Iterable[Call]) -> list[str]:
             found += _kept(call, rows)
         elif call.answer.known:
             found.append(f"{call.asked['subject']} was refused with {call.answer.status}")
-    return found
+    return found + [f"{mark} is kept and nobody asked for it" for mark in by_mark]
 
 
 def _kept(call: Call, rows: Sequence[Row]) -> list[str]:
@@ -74,7 +74,6 @@ def _kept(call: Call, rows: Sequence[Row]) -> list[str]:
     row = next((row for row in rows if row.id == told["id"]), None)
     if row is None:
         return [f"{mark} was acknowledged as {told['id']} and is missing"]
-    asked = {**call.asked, "external_id": call.asked.get("external_id")}
     kept = {
         "decision_type": row.decision_type,
         "model": {"name": row.model_name, "version": row.model_version},
@@ -83,6 +82,7 @@ def _kept(call: Call, rows: Sequence[Row]) -> list[str]:
         "subject": row.subject,
         "external_id": row.external_id,
     }
+    asked = {name: call.asked.get(name) for name in kept}
     same = asked == kept and (told["tier"], told["stakes"]) == (row.tier, row.stakes)
     return [] if same else [f"{mark} was changed: {asked} became {kept}"]
 

@@ -54,12 +54,16 @@ class Site:
 
     def submit(self, port: int, *marks: str, confidence: float = 0.83) -> list[str]:
         """Decisions by mark; the ids of their reviews, of which each has one below a confidence of 0.97."""
-        found, door = [], self.door(port, "service")
+        found = []
         for mark in marks:
-            answer = door.ask("POST", "/decisions", submission(mark, confidence=confidence))
-            assert answer.status == 201, answer
-            found.append(answer.json["review"]["id"] if answer.json["review"] else "")
+            call = self.submitter(port).submit(submission(mark, confidence=confidence))
+            assert call.done, call
+            found.append(call.answer.json["review"]["id"] if call.answer.json["review"] else "")
         return found
+
+    def submitter(self, port: int) -> Submitter:
+        """A service that is not at work by itself."""
+        return Submitter(self.record, [port], self.keys["service"], "service", keep=False)
 
     def claim(self, port: int, who: str, review: str) -> tuple[Reviewer, Call]:
         """A reviewer who claims this very review, and how that went."""

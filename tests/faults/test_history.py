@@ -14,7 +14,7 @@ from app.store import decisions, reviews, tables
 from app.store.db import new_id
 from tests.conftest import settings_for
 from tests.faults import history
-from tests.faults.clients import Call, Client, Reviewer, submission
+from tests.faults.clients import Call, Reviewer, submission
 from tests.faults.conftest import NewSite
 from tests.faults.servers import free_port
 from tests.faults.site import Site, until
@@ -55,8 +55,7 @@ def client(here: Here, name: str) -> Reviewer:
 
 def submit(here: Here, mark: str) -> Call:
     site, port = here
-    body, one = submission(mark), Client(site.record, [port], site.keys["service"], mark, keep=False)
-    return one.want("submit", body, again=False, ask=lambda door: door.ask("POST", "/decisions", body))
+    return site.submitter(port).submit(submission(mark))
 
 
 def claim(one: Reviewer) -> tuple[str, int]:
