@@ -153,6 +153,20 @@ def orders(held: Held, calls: Sequence[Call], people: Mapping[str, str], lease: 
     return found
 
 
+def unanswered(held: Held, calls: Sequence[Call], people: Mapping[str, str]) -> list[str]:
+    """What took effect though its caller never heard of it: a first answer that a second try had to bring."""
+    found = [f"{call.verb} {call.asked} was answered to the second try only"
+             for call in calls if call.tries > 1 and "idempotent-replayed" in call.answer.headers]  # fmt: skip
+    kept = {(row.review_id, row.person_id) for row in held.verdicts}
+    for call in (call for call in calls if not call.answer.known):
+        if call.verb == "verdict" and (call.asked["review"], people[call.who]) in kept:
+            found.append(f"the verdict of {call.who} on {call.asked['review']} was kept and not answered")
+    told = {(call.answer.json["id"], call.answer.json["lease"]["token"]) for call in calls
+            if call.verb == "claim" and call.done}  # fmt: skip
+    claimed = {(event["object"]["id"], event["after"]["token"]) for event in held.told("review.claimed")}
+    return found + [f"the claim of {review} under {token} was not answered" for review, token in claimed - told]
+
+
 def _review_of(call: Call) -> str:
     return str(call.asked.get("review") or call.answer.json["id"])
 

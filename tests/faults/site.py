@@ -75,11 +75,16 @@ class Site:
         one = Reviewer(self.record, [port], self.keys[who], who, keep=False)
         return one, one.want("claim", {}, again=False, ask=lambda door: door.ask("POST", "/claims", {}))
 
-    def load(self, ports: list[int], *, submitters: int = 4, pace: float = 0.05) -> list[Client]:
-        """Clients at work, one more for each reviewer."""
-        key = self.keys["service"]
-        made: list[Client] = [Submitter(self.record, ports, key, f"sub{n}", pace) for n in range(submitters)]
-        made += [Reviewer(self.record, ports, self.keys[name], name, pace) for name in self.reviewers]
+    def load(
+        self, ports: list[int], *, submitters: int = 4, reviewers: int = REVIEWERS, pace: float = 0.05,
+        keep: bool = True,
+    ) -> list[Client]:  # fmt: skip
+        """Clients at work."""
+        made: list[Client] = []
+        for n in range(submitters):
+            made.append(Submitter(self.record, ports, self.keys["service"], f"sub{n}", pace, keep=keep))
+        for name in self.reviewers[:reviewers]:
+            made.append(Reviewer(self.record, ports, self.keys[name], name, pace, keep=keep))
         for one in made:
             one.start()
         return made
@@ -97,6 +102,10 @@ class Site:
         self.record.calls.sort(key=lambda call: call.start)
         held = history.read(self.db)
         return self.record.faults + history.faults(held, self.record.calls, self.people, self.lease)
+
+    def unanswered(self) -> list[str]:
+        """What took effect and was not answered."""
+        return history.unanswered(history.read(self.db), self.record.calls, self.people)
 
     def export_faults(self, port: int) -> list[str]:
         answer = self.door(port, "auditor").ask("GET", "/exports/decisions.jsonl")
