@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,7 @@ class Record:
         self.calls: list[Call] = []
         self.slowest = 0.0
         self.faults: list[str] = []
+        self.statuses: Counter[int] = Counter()  # of single tries; 0 is no answer
 
     def keep(self, call: Call) -> Call:
         with self._lock:
@@ -72,6 +74,7 @@ class Record:
 
     def see(self, what: str, answer: Answer) -> None:
         with self._lock:
+            self.statuses[answer.status] += 1
             self.slowest = max(self.slowest, answer.seconds)
             if answer.status >= 500 and answer.status not in (503, 507):
                 self.faults.append(f"{what}: {answer.status} {answer.text[:300]}")

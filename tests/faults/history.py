@@ -57,16 +57,17 @@ def submissions(held: Held, calls: Iterable[Call]) -> list[str]:
     by_mark = defaultdict(list)
     for row in held.decisions.values():
         by_mark[row.subject].append(row)
-    found = []
+    found, asked = [], set()
     for call in calls:
-        rows = by_mark.pop(call.asked["subject"], [])
+        asked.add(call.asked["subject"])
+        rows = by_mark.get(call.asked["subject"], [])
         if len(rows) > 1:
             found.append(f"{call.asked['subject']} was kept {len(rows)} times")
         if call.done:
             found += _kept(call, rows)
         elif call.answer.known:
             found.append(f"{call.asked['subject']} was refused with {call.answer.status}")
-    return found + [f"{mark} is kept and nobody asked for it" for mark in by_mark]
+    return found + [f"{mark} is kept and nobody asked for it" for mark in by_mark.keys() - asked]
 
 
 def _kept(call: Call, rows: Sequence[Row]) -> list[str]:
@@ -142,7 +143,7 @@ def orders(held: Held, calls: Sequence[Call], people: Mapping[str, str], lease: 
     """Reviews whose answers no order explains, and claims that are in the events and nobody asked for."""
     moves = defaultdict(list)
     for call in calls:
-        if call.verb in ("claim", "release", "renew", "verdict") and (move := _move(call, people)):
+        if call.verb in ("claim", "release", "renew", "verdict", "cancel") and (move := _move(call, people)):
             moves[_review_of(call)].append(move)
     silent = [call for call in calls if call.verb == "claim" and not call.answer.known and "review" not in call.asked]
     found = _add_silent_claims(held, moves, silent, people)
@@ -178,7 +179,7 @@ def _move(call: Call, people: Mapping[str, str]) -> Move | None:
     token = call.asked.get("token")
     if call.verb == "claim" and told == "done":
         token = call.answer.json["lease"]["token"]
-    return Move(call.verb, people[call.who], token, told, call.start, call.end)  # type: ignore[arg-type]
+    return Move(call.verb, people.get(call.who, call.who), token, told, call.start, call.end)  # type: ignore[arg-type]
 
 
 def _add_silent_claims(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 FOREVER = float("inf")
-Kind = Literal["claim", "release", "renew", "verdict"]
+Kind = Literal["claim", "release", "renew", "verdict", "cancel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,11 @@ class State:
     until: float = 0.0
     open: bool = True
     said: frozenset[str] = frozenset()
+    cancelled: bool = False
 
 
 def explained(moves: Iterable[Move], lease: float, final: State | None = None, begun: State = State()) -> bool:
-    """Whether some order explains all; `final` is what the database holds now (its `until` and `said` do not count)."""
+    """Whether some order explains all; `final` is what the database holds now (token, holder and open count)."""
     return _search(tuple(sorted(moves, key=lambda move: move.start)), lease, final, begun)
 
 
@@ -76,7 +77,11 @@ def _without_effect(moves: Sequence[Move], left: frozenset[int], state: State, l
 
 def _after(state: State, move: Move, lease: float) -> list[State]:
     """The states that the move can lead to if it takes effect now: none when it cannot."""
-    if move.told not in ("done", "unknown") or not state.open:
+    if move.told not in ("done", "unknown"):
+        return []
+    if move.kind == "cancel" and (state.open or state.cancelled):
+        return [replace(state, holder=None, open=False, cancelled=True)]
+    if not state.open:
         return []
     if move.kind == "claim":
         return _claimed(state, move, lease)
@@ -100,6 +105,8 @@ def _right(state: State, move: Move) -> bool:
     """Whether the refusal is true of this state."""
     if move.told == "held":
         return state.open and state.holder not in (None, move.who)
+    if move.told == "already_final":
+        return not state.open and not state.cancelled
     if move.told == "already_settled":
         return not state.open or move.who in state.said
     if move.told == "lease_lost":

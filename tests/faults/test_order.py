@@ -33,6 +33,10 @@ POSSIBLE = {
         State(1, "w")),
     "a claim without an answer holds it": (
         [move("claim", "ada", 1, "unknown", 0), move("claim", "ben", None, "held", 5, 6)], State(1, "ada")),
+    "withdrawn while it was held, and withdrawn again": (
+        [move("claim", "ada", 1, "done", 0, 1), move("cancel", "svc", None, "done", 2, 3),
+         move("verdict", "ada", 1, "already_settled", 4, 5), move("cancel", "svc", None, "done", 6, 7)],
+        State(1, None, open=False)),
     "a renewal keeps others away": (
         [move("claim", "ada", 1, "done", 0, 1), move("renew", "ada", 1, "done", 8, 9),
          move("claim", "ben", None, "held", 15, 16)], State(1, "ada")),
@@ -57,6 +61,9 @@ IMPOSSIBLE = {
     "an acknowledged claim is gone": ([move("claim", "ada", 1, "done", 0, 1)], State()),
     "a refusal that was not true": (
         [move("claim", "ada", 1, "done", 0, 1), move("verdict", "ada", 1, "lease_lost", 2, 3)], State(1, "ada")),
+    "withdrawn though it was decided": (
+        [move("claim", "ada", 1, "done", 0, 1), move("verdict", "ada", 1, "done", 2, 3),
+         move("cancel", "svc", None, "done", 4, 5)], State(1, None, open=False)),
     "held by nobody": ([move("claim", "ada", None, "held", 0, 1)], State()),
     "settled by nobody": ([move("claim", "ada", None, "already_settled", 0, 1)], State()),
     "the token went back": (
