@@ -14,6 +14,7 @@ from app.store.db import Database
 
 log = logging.getLogger(__name__)
 PERIOD = 0.2  # seconds between looks, only while somebody waits
+PAUSE = 1.0  # seconds after a look that failed
 
 
 class Watch:
@@ -65,10 +66,10 @@ class Watch:
             try:
                 self._free(await asyncio.get_running_loop().run_in_executor(self._thread, self._look, self._db, wanted))
             except Unavailable:
-                await asyncio.sleep(1)
+                await asyncio.sleep(PAUSE)
             except Exception:
                 log.exception("looking for decisions that ended failed; it goes on")
-                await asyncio.sleep(1)
+                await asyncio.sleep(PAUSE)
 
     def _free(self, ids: set[str]) -> None:
         for decision_id in ids:

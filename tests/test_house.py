@@ -63,6 +63,38 @@ def test_siblings_do_not_import_each_other(layer: str) -> None:
         assert set() == named & private, path.name
 
 
+def uses(path: Path) -> set[str]:
+    """The dotted name of everything that a module of ours imports, or names."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    own, known, found = dotted(path), {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            known |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(known.get(node.id, f"{own}.{node.id}"))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found.add(f"{known.get(node.value.id, node.value.id)}.{node.attr}")
+    return found | set(known.values())
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def made(path: Path) -> set[str]:
+    """The dotted name of every function and class of a module; handlers are called by their routes."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, kinds)]
+    routed = {node.name for node in nodes if any("router." in ast.unparse(one) for one in node.decorator_list)}
+    return {f"{dotted(path)}.{node.name}" for node in nodes if node.name not in routed}
+
+
+def test_nothing_is_made_that_nobody_uses() -> None:
+    used = {name for path in MODULES for name in uses(path)}
+    assert [] == sorted({name for path in MODULES for name in made(path)} - used)
+
+
 def test_only_the_seam_and_the_migrations_name_a_dialect() -> None:
     named = [path.name for path in MODULES if re.search(r"sqlalchemy\.dialects", path.read_text(encoding="utf-8"))]
     assert ["db.py"] == named

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.domain.access import Actor, Permission
 from app.domain.events import timestamp
-from app.store import reviews
+from app.store import people, reviews
 from app.store.db import ReadTx
 
 Row = Any
@@ -14,7 +15,8 @@ Row = Any
 
 def hidden(tx: ReadTx, actor: Actor, decisions: Iterable[Row]) -> frozenset[str]:
     """Ids of the decisions whose proposal the actor may not see yet: an open blind review that they may judge."""
-    mine = [row for row in decisions if _could_review(actor, row.decision_type)]
+    judge = _judge(tx, actor)
+    mine = [row for row in decisions if _could_review(judge, row)]
     if not mine:
         return frozenset()
     blind = [row for row in reviews.of_decisions(tx, {row.id for row in mine}) if row.blind and row.state == "open"]
@@ -24,24 +26,35 @@ def hidden(tx: ReadTx, actor: Actor, decisions: Iterable[Row]) -> frozenset[str]
     spoken = {
         row.review_id
         for row in (*reviews.judgements(tx, ids), *reviews.verdicts(tx, ids))
-        if row.person_id == actor.person_id
+        if row.person_id == judge.person_id
     }
     return frozenset(row.decision_id for row in blind if row.id not in spoken)
 
 
-def _could_review(actor: Actor, decision_type: str) -> bool:
+def _judge(tx: ReadTx, actor: Actor) -> Actor:
+    # A service's key must not show its owner what that person may not see yet.
+    if actor.person_id is not None or actor.owner_id is None:
+        return actor
+    return replace(actor, person_id=actor.owner_id, grants=people.grants(tx, {actor.owner_id})[actor.owner_id])
+
+
+def _could_review(judge: Actor, row: Row) -> bool:
     # By role, not by scope: a key with fewer scopes must not show what the person may not see yet.
     wanted = (Permission.REVIEW, Permission.REVIEW_ESCALATED)
-    return any(actor.may_as_person(permission, decision_type) for permission in wanted)
+    own = row.owner_id is not None and row.owner_id == judge.person_id  # which nobody rules on
+    return not own and any(judge.may_as_person(permission, row.decision_type) for permission in wanted)
 
 
 def unheard(tx: ReadTx, actor: Actor, rows: Iterable[Row]) -> frozenset[str]:
     """Ids of the reviews in which others spoke that the actor may yet speak in: each of several says it unprompted."""
     several = [one for one in rows if one.required > 1 and one.state == "open" and one.level == 0]
-    mine = {one.id for one in several if _could_review(actor, one.decision_type)}
+    if not several:
+        return frozenset()
+    judge = _judge(tx, actor)
+    mine = {one.id for one in several if _could_review(judge, one)}
     if not mine:
         return frozenset()
-    return frozenset(mine - {one.review_id for one in reviews.verdicts(tx, mine) if one.person_id == actor.person_id})
+    return frozenset(mine - {one.review_id for one in reviews.verdicts(tx, mine) if one.person_id == judge.person_id})
 
 
 def decision(row: Row, *, hide: bool = False, payload: bool = True) -> dict[str, Any]:

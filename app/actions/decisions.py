@@ -129,8 +129,7 @@ class _Batch:
 
     def _route(self) -> None:
         open_ones = self._open()
-        found = decision_types.catalogue(self.tx, {self.items[i].body["decision_type"] for i in open_ones})
-        types = {slug: Known.of(row) for slug, row in found.items()}
+        types = self.tx.kept("type", (self.items[i].body["decision_type"] for i in open_ones), self._types)
         at = self.tx.now()
         for i in open_ones:
             item = self.items[i]
@@ -138,6 +137,9 @@ class _Batch:
                 self.fresh[i] = fresh(at, self.actors[i], item.body, item.fingerprint, types)
             except HandrailError as refusal:
                 self.refused[i] = refusal
+
+    def _types(self, slugs: set[str]) -> dict[str, Known]:
+        return {slug: Known.of(row) for slug, row in decision_types.catalogue(self.tx, slugs).items()}
 
     def _reserve_tickets(self) -> None:
         """Take each Idempotency-Key with the answer to be; where it was used before, that answer counts."""

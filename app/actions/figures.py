@@ -58,11 +58,11 @@ def queues(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
     """Queues with open reviews of the types that the actor may review: {slug, title, waiting, held, overdue}."""
     actor.must(P.REVIEW)
     taker = reviews.Taker.of(actor)
-    return [_queue(tx, taker, row) for row in figures.queues(tx, taker.types)]
+    counts = reviews.counts_by_queue(tx, taker)
+    return [_queue(row, counts[row.slug]) for row in figures.queues(tx, taker.types) if row.slug in counts]
 
 
-def _queue(tx: ReadTx, taker: reviews.Taker, row: Any) -> dict[str, Any]:
-    n = reviews.counts(tx, taker, row.slug)
+def _queue(row: Any, n: Any) -> dict[str, Any]:
     held = int(n.held) + int(n.mine)
     return {"slug": row.slug, "title": row.title, "waiting": int(n.waiting), "held": held, "overdue": int(row.overdue)}
 

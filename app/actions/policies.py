@@ -1,14 +1,17 @@
 """Owns policies: validate, draft, propose, activate (and so roll back), look, replay."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
+from app.actions import _views
 from app.domain.access import Actor, Permission
 from app.domain.canonical import dumps
 from app.domain.decision_type import cached_type, input_faults
 from app.domain.errors import Conflict, Fault, Invalid, NotFound
 from app.domain.events import Event, EventType
 from app.domain.policy import Facts, Policy, cached_policy, check_against_type, evaluate, parse_policy
+from app.domain.policy_doubts import doubts
 from app.store import decision_types, decisions, events, people, policies
 from app.store.db import ReadTx, WriteTx, reads, writes
 
@@ -17,17 +20,22 @@ Row = Any
 
 
 @reads
-def validate(tx: ReadTx, actor: Actor, slug: str, source: Any) -> Policy:
-    """The policy, read and held against its type; nothing is stored. Raises Invalid with every fault, NotFound."""
+def validate(tx: ReadTx, actor: Actor, slug: str, source: Any) -> tuple[Fault, ...]:
+    """Hold a policy against its type and say what is doubtful in it; nothing is stored.
+
+    Raises Invalid with every fault, NotFound.
+    """
     actor.must(P.EDIT_POLICIES, slug)
-    return _checked(_type(tx, slug), source)
+    row = _type(tx, slug)
+    return doubts(_checked(row, source), cached_type(row.document))
 
 
 @writes
 def draft(tx: WriteTx, actor: Actor, slug: str, source: Any, note: str | None = None) -> dict[str, Any]:
-    """Keep a new version as a draft. Raises Invalid with every fault, NotFound, Forbidden."""
+    """Keep a new version as a draft; `warnings` say what is doubtful. Raises Invalid with every fault, NotFound."""
     actor.must(P.EDIT_POLICIES, slug)
-    wanted = _checked(policies.lock_type(tx, slug), source)
+    type_row: Row = policies.lock_type(tx, slug)
+    wanted = _checked(type_row, source)
     version = policies.next_version(tx, slug)
     queue = wanted.review.queue
     if queue and decision_types.add_queue_if_missing(tx, queue, queue):
@@ -46,7 +54,8 @@ def draft(tx: WriteTx, actor: Actor, slug: str, source: Any, note: str | None = 
     }
     policies.insert(tx, row)
     _tell(tx, actor, EventType.POLICY_DRAFTED, policies.get(tx, slug, version), None, "draft")
-    return _one(tx, slug, version)
+    found = doubts(wanted, cached_type(type_row.document))
+    return _one(tx, slug, version) | {"warnings": [asdict(one) for one in found]}
 
 
 @writes
@@ -92,27 +101,33 @@ def _retire(tx: WriteTx, actor: Actor, slug: str) -> None:
 def versions(tx: ReadTx, actor: Actor, slug: str) -> list[dict[str, Any]]:
     """Every version, newest first. Raises NotFound."""
     _readable(tx, actor, slug)
-    return _views(tx, policies.versions(tx, slug))
+    return _named(tx, policies.versions(tx, slug))
 
 
 @reads
 def get_version(tx: ReadTx, actor: Actor, slug: str, version: int) -> dict[str, Any]:
     """One version. Raises NotFound."""
     _readable(tx, actor, slug)
-    return _views(tx, [_version(tx, slug, version)])[0]
+    return _named(tx, [_version(tx, slug, version)])[0]
 
 
 @reads
 def overview(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
-    """Each type with its active version, its newest number, and how many drafts and proposals wait."""
+    """Each type with its active version, its newest number, and how many `drafts` and `proposed` there are."""
     actor.must(P.READ_POLICIES)
     types = [row for row in decision_types.all(tx) if actor.may(P.READ_POLICIES, row.slug)]
-    return [_summary(tx, row) for row in types]
+    slugs = [row.slug for row in types]
+    tallies = policies.tallies(tx, slugs)
+    active = {one["decision_type"]: one for one in _named(tx, policies.all_active(tx, slugs))}
+    return [_summary(row, tallies.get(row.slug), active.get(row.slug)) for row in types]
 
 
 @reads
 def replay(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
-    """Route a decision again under the version that routed it: `{same, stored, again}`. Raises NotFound."""
+    """Route a decision again under the version that routed it, and say what differs. Raises NotFound.
+
+    Gives `{decision_id, policy, same, differs, stored, again}`; `differs` names keys of `stored` and `again`.
+    """
     row = decisions.get(tx, decision_id)
     if row is None or not actor.may(P.READ_AUDIT, row.decision_type):
         raise NotFound("There is no such decision.")
@@ -121,14 +136,24 @@ def replay(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
     policy = cached_policy(policy_row.document) if policy_row else None
     document = decision_types.document_of(tx, row.decision_type, row.type_digest) or type_row.document
     route = evaluate(policy, _facts(row, document), bytes.fromhex(type_row.sampling_key))
-    again = {
-        "tier": route.tier.value,
-        "stakes": route.stakes,
-        "sampled": route.sampled,
-        "reasons": [{"code": r.code, "text": r.text, "quotes_proposal": r.quotes_proposal} for r in route.reasons],
+    again = _route(route.tier.value, route.stakes, route.sampled, [asdict(reason) for reason in route.reasons])
+    stored = _route(row.tier, row.stakes, row.sampled, json.loads(row.reasons))
+    differs = [name for name in stored if stored[name] != again[name]]
+    hide = row.id in _views.hidden(tx, actor, [row])
+    for one in (stored, again):
+        one["reasons"] = _views.reasons(one["reasons"], hide=hide)
+    return {
+        "decision_id": row.id,
+        "policy": _views.policy(row),
+        "same": not differs,
+        "differs": differs,
+        "stored": stored,
+        "again": again,
     }
-    stored = {"tier": row.tier, "stakes": row.stakes, "sampled": row.sampled, "reasons": json.loads(row.reasons)}
-    return {"same": stored == again, "stored": stored, "again": again}
+
+
+def _route(tier: str, stakes: str, sampled: bool, reasons: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"tier": tier, "stakes": stakes, "sampled": sampled, "reasons": reasons}
 
 
 def _facts(row: Row, type_document: str) -> Facts:
@@ -186,10 +211,10 @@ def _tell(tx: WriteTx, actor: Actor, kind: EventType, row: Row, before: str | No
 
 
 def _one(tx: ReadTx, slug: str, version: int) -> dict[str, Any]:
-    return _views(tx, [_version(tx, slug, version)])[0]
+    return _named(tx, [_version(tx, slug, version)])[0]
 
 
-def _views(tx: ReadTx, rows: Any) -> list[dict[str, Any]]:
+def _named(tx: ReadTx, rows: Any) -> list[dict[str, Any]]:
     names = people.names(tx, {one for row in rows for one in (row.created_by, row.activated_by) if one})
     return [_view(row, names) for row in rows]
 
@@ -202,13 +227,13 @@ def _view(row: Row, names: dict[str, str]) -> dict[str, Any]:
     return view
 
 
-def _summary(tx: ReadTx, type_row: Row) -> dict[str, Any]:
-    rows = policies.versions(tx, type_row.slug)
-    active = [row for row in rows if row.state == "active"]
+def _summary(type_row: Row, tally: Row | None, active: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "slug": type_row.slug,
         "title": type_row.title,
-        "active": _views(tx, active)[0] if active else None,
-        "newest_version": rows[0].version if rows else None,
-        "drafts": sum(row.state in ("draft", "proposed") for row in rows),
+        "owner": json.loads(type_row.document).get("owner"),
+        "active": active,
+        "newest_version": tally.newest if tally else None,
+        "drafts": int(tally.drafts) if tally else 0,
+        "proposed": int(tally.proposed) if tally else 0,
     }

@@ -1,14 +1,14 @@
 """Owns looking: what an actor may see of decisions, reviews and events. Changes nothing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from app.actions import _views
 from app.domain.access import Actor, Permission
-from app.domain.decision_type import cached_type
+from app.domain.decision_type import DecisionType, cached_type
 from app.domain.errors import NotFound
 from app.domain.events import EventType
 from app.store import decision_types, decisions, events, keys, people, reviews, stats
@@ -223,9 +223,20 @@ def _named(tx: ReadTx, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @reads
-def decision_type(tx: ReadTx, actor: Actor, slug: str) -> Any:
-    """The decision type, read (domain.decision_type.DecisionType). Raises NotFound."""
+def decision_types_of(tx: ReadTx, actor: Actor, slugs: Iterable[str]) -> dict[str, DecisionType]:
+    """Those of the decision types that the actor may read, by slug."""
+    found = decision_types.catalogue(tx, slugs)
+    return {slug: cached_type(row.document) for slug, row in found.items() if _may_read_type(actor, slug)}
+
+
+@reads
+def decision_type(tx: ReadTx, actor: Actor, slug: str) -> DecisionType:
+    """The decision type. Raises NotFound."""
     row = decision_types.get(tx, slug)
-    if row is None or not (actor.may(P.READ_POLICIES, slug) or actor.may(P.READ_DECISIONS, slug)):
+    if row is None or not _may_read_type(actor, slug):
         raise NotFound("There is no such decision type.")
     return cached_type(row.document)
+
+
+def _may_read_type(actor: Actor, slug: str) -> bool:
+    return actor.may(P.READ_POLICIES, slug) or actor.may(P.READ_DECISIONS, slug)

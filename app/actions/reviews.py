@@ -1,7 +1,8 @@
-"""Owns taking and giving back reviews: claim_next, claim, renew, release, snooze. Verdicts are in verdicts.py."""
+"""Owns taking and giving back reviews: claim, renew, release, snooze, undo. Verdicts are in verdicts.py."""
 
+import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.actions import _views
@@ -102,8 +103,8 @@ def release(tx: WriteTx, actor: Actor, review_id: str, token: int | None = None)
 
 
 @writes
-def snooze(tx: WriteTx, actor: Actor, review_id: str, token: int, minutes: int) -> None:
-    """Give the review back and hide it from claims for 1 minute to 7 days.
+def snooze(tx: WriteTx, actor: Actor, review_id: str, token: int, minutes: int) -> datetime:
+    """Give the review back and hide it from claims for 1 minute to 7 days; returns until when.
 
     Raises NotFound, Conflict (`lease_lost`, `already_settled`, `snooze_range`).
     """
@@ -113,6 +114,23 @@ def snooze(tx: WriteTx, actor: Actor, review_id: str, token: int, minutes: int) 
     until = tx.now() + timedelta(minutes=minutes)
     reviews.change(tx, row.id, token, {"available_at": until, "lease_token": token + 1, **reviews.NO_LEASE})
     events.record(tx, actor, about(row, EventType.REVIEW_SNOOZED, after={"available_at": timestamp(until)}))
+    return until
+
+
+@writes
+def undo(tx: WriteTx, actor: Actor, review_id: str) -> dict[str, Any]:
+    """Take back the actor's own snooze or release, the last thing that happened to the review; they hold it again.
+
+    Raises NotFound, Forbidden (role, or separation of duties), Conflict (`held`, `already_settled`, `nothing_to_undo`).
+    """
+    taker = _taker(actor)
+    row = _open(tx, review_id)
+    if not reviews.takeable(tx, taker, review_id):
+        raise _barred(actor, row)
+    undone = _own_giving_back(tx, actor, row)
+    reviews.change(tx, row.id, row.lease_token, {"available_at": tx.now()})
+    events.record(tx, actor, about(row, EventType.REVIEW_UNDONE, data={"event": undone.id, "type": undone.type}))
+    return _lease(tx, actor, row)
 
 
 def _taker(actor: Actor) -> reviews.Taker:
@@ -138,6 +156,22 @@ def _held(tx: WriteTx, actor: Actor, review_id: str, token: int) -> Row:
         raise Conflict("You no longer hold this review; claim it again.", "lease_lost")
     announce_if_over(tx, row)
     return row
+
+
+def _own_giving_back(tx: ReadTx, actor: Actor, row: Row) -> Row:
+    if row.lease_holder is not None and row.lease_holder != actor.person_id:
+        raise Conflict("Somebody else has taken this review, so you cannot take it back.", "held")
+    last: Row = events.last(tx, row.id, besides=EventType.REVIEW_OVERDUE)
+    body = json.loads(last.body)
+    mine = body["actor"]["person"] == actor.person_id
+    # A lead who takes a review from somebody releases it too; that was never theirs to have again.
+    held = last.type == EventType.REVIEW_RELEASED and body["before"]["holder"] == actor.person_id
+    if not mine or not (held or last.type == EventType.REVIEW_SNOOZED):
+        raise Conflict(
+            "There is nothing of yours to take back here: only a snooze or a release, until something else happens.",
+            "nothing_to_undo",
+        )
+    return last
 
 
 def _barred(actor: Actor, row: Row) -> Forbidden:

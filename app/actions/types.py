@@ -104,27 +104,27 @@ def _about(kind: EventType, slug: str, before: str | None, after: str) -> Event:
 
 
 @writes
-def archive(tx: WriteTx, actor: Actor, slug: str) -> None:
+def archive(tx: WriteTx, actor: Actor, slug: str) -> dict[str, Any]:
     """Take no new decisions of this type; open reviews stay. Raises NotFound, Forbidden."""
-    _archive(tx, actor, slug, archived=True)
+    return _archive(tx, actor, slug, archived=True)
 
 
 @writes
-def restore(tx: WriteTx, actor: Actor, slug: str) -> None:
+def restore(tx: WriteTx, actor: Actor, slug: str) -> dict[str, Any]:
     """Take decisions of this type again. Raises NotFound, Forbidden."""
-    _archive(tx, actor, slug, archived=False)
+    return _archive(tx, actor, slug, archived=False)
 
 
-def _archive(tx: WriteTx, actor: Actor, slug: str, *, archived: bool) -> None:
+def _archive(tx: WriteTx, actor: Actor, slug: str, *, archived: bool) -> dict[str, Any]:
     actor.must(P.EDIT_TYPES, slug)
     row = policies.lock_type(tx, slug)
     if row is None:
         raise NotFound("There is no such decision type.")
-    if (row.archived_at is not None) == archived:
-        return
-    decision_types.change(tx, slug, {"archived_at": tx.now() if archived else None})
-    kind = EventType.TYPE_ARCHIVED if archived else EventType.TYPE_RESTORED
-    events.record(tx, actor, Event(kind, slug, decision_type=slug, after={"archived": archived}))
+    if (row.archived_at is not None) != archived:
+        decision_types.change(tx, slug, {"archived_at": tx.now() if archived else None})
+        kind = EventType.TYPE_ARCHIVED if archived else EventType.TYPE_RESTORED
+        events.record(tx, actor, Event(kind, slug, decision_type=slug, after={"archived": archived}))
+    return _view(decision_types.catalogue(tx, [slug])[slug])
 
 
 @reads

@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.actions import reading
+from app.actions import policies, reading
 from app.actions.decisions import cancel
 from app.api import schemas
 from app.api.calls import Answer, Asker, Posted, body, database, encode, perform
-from app.api.openapi import answers, takes
+from app.api.openapi import MATCH_AND_WAIT, UNCHANGED, answers, takes
 from app.api.params import DecisionQuery, Wait, from_cursor, paged
 from app.domain.access import SIGNED_IN, Permission, declare
 from app.store.db import request_begins
@@ -33,7 +33,10 @@ def list_decisions(request: Request, actor: Asker, query: Annotated[DecisionQuer
 
 
 # A service may read its own decisions with decisions:write alone, so the action decides.
-@router.get("/decisions/{decision_id}", operation_id="get_decision", responses=answers(schemas.Decision))
+@router.get(
+    "/decisions/{decision_id}", operation_id="get_decision", responses=answers(schemas.Decision) | UNCHANGED,
+    openapi_extra=MATCH_AND_WAIT,
+)  # fmt: skip
 @declare(SIGNED_IN)
 async def get_decision(request: Request, actor: Asker, decision_id: str, query: Annotated[Wait, Query()]) -> Response:
     """One decision with its reviews. With `?wait=30` (or `Prefer: wait=30`) the answer waits for the end."""
@@ -54,6 +57,13 @@ async def get_decision(request: Request, actor: Asker, decision_id: str, query: 
 def list_decision_events(request: Request, actor: Asker, decision_id: str) -> Response:
     """The timeline of a decision and its reviews, oldest first."""
     return Answer({"data": reading.timeline(database(request), actor, decision_id)}).response()
+
+
+@router.get("/decisions/{decision_id}/replay", operation_id="replay_decision", responses=answers(schemas.Replay))
+@declare(Permission.READ_AUDIT)
+def replay_decision(request: Request, actor: Asker, decision_id: str) -> Response:
+    """Route a decision again as on its day, and say what differs; nothing changes."""
+    return Answer(policies.replay(database(request), actor, decision_id)).response()
 
 
 @router.post(

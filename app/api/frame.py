@@ -2,13 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,53 +31,43 @@ class Frame:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         request_begins()
-        with logged(scope) as line:
+        started, status = time.perf_counter(), 500
 
-            async def answer(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    line.status = message["status"]
-                    request_rests()
-                    MutableHeaders(scope=message)["X-Request-ID"] = request_id
-                await send(message)
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                request_rests()
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
 
+        try:
             await self.app(scope, limited(scope, receive), answer)
+        finally:
+            write_line(scope, status, started)
 
 
-@dataclass(slots=True)
-class Line:
-    """What the log will say of a request: its status, once that is known."""
-
-    status: int = 500
-
-
-@contextmanager
-def logged(scope: Scope) -> Iterator[Line]:
-    """One line for the request when it is over."""
-    started, line = time.perf_counter(), Line()
-    try:
-        yield line
-    finally:
-        spent = round((time.perf_counter() - started) * 1000, 1)
-        request_id = scope["state"]["request_id"]
-        log.debug(
-            "request", method=scope["method"], path=scope["path"], status=line.status, ms=spent, request_id=request_id
-        )
+def write_line(scope: Scope, status: int, started: float) -> None:
+    """The request's line in the log, when it is over; `started` is of time.perf_counter."""
+    spent = round((time.perf_counter() - started) * 1000, 1)
+    request_id = scope["state"]["request_id"]
+    log.debug("request", method=scope["method"], path=scope["path"], status=status, ms=spent, request_id=request_id)
 
 
 def request_id_of(scope: Scope) -> str:
     """The caller's id where it is short and plain, else one of ours."""
-    given = Headers(scope=scope).get("x-request-id", "")
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
     return given if _OURS.fullmatch(given) else new_id("req")
 
 
 def limited(scope: Scope, receive: Receive) -> Receive:
     """`receive`, which raises HTTPException(413) at a body over the limit."""
-    announced = Headers(scope=scope).get("content-length", "")
+    announced = dict(scope["headers"]).get(b"content-length", b"")
     taken = 0
 
     async def within() -> Message:
         nonlocal taken
-        if announced.isdecimal() and int(announced) > MAX_BODY:
+        if announced.isdigit() and int(announced) > MAX_BODY:
             raise HTTPException(413)
         message = await receive()
         taken += len(message.get("body", b""))

@@ -31,6 +31,16 @@ KEY_HEADER: Final[dict[str, Any]] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "b1946ac9-2f5c",
 }
+UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {304: {"description": "As the ETag in If-None-Match has it."}}
+MATCH_AND_WAIT: Final[dict[str, Any]] = {
+    "parameters": [
+        {"name": name, "in": "header", "required": False, "description": about, "schema": {"type": "string"}}
+        for name, about in (
+            ("If-None-Match", "The ETag of an earlier answer: unchanged since then is a 304."),
+            ("Prefer", "`wait=30`: what `?wait=30` does (RFC 7240)."),
+        )
+    ]
+}
 
 
 def answers(

@@ -268,6 +268,26 @@ class Decision(DecisionBrief):
     reviews: list[Review] | None = None
 
 
+class Routed(Told):
+    """Where a policy sends a decision, and why."""
+
+    tier: TierName
+    stakes: str
+    sampled: bool
+    reasons: list[Reason]
+
+
+class Replay(Told):
+    """A decision routed again. `differs` names what is not as it was stored: [] when `same`."""
+
+    decision_id: str = Field(examples=[DECISION])
+    policy: PolicyRef | None
+    same: bool
+    differs: list[Literal["tier", "stakes", "sampled", "reasons"]]
+    stored: Routed
+    again: Routed
+
+
 class Claimed(Review):
     """A review as its holder sees it."""
 
@@ -320,41 +340,6 @@ class Event(Told):
     data: Json
 
 
-class TypeView(Told):
-    """A decision type; `document` is what PUT takes, with every default made explicit."""
-
-    slug: str
-    title: str
-    owner: str | None
-    queue: str
-    document: Json
-    digest: str
-    revision: int
-    archived: bool
-    created_at: Moment
-    changed_at: Moment
-    active_version: int | None
-
-
-class PolicyView(Told):
-    """One version of a policy."""
-
-    decision_type: str
-    version: int
-    state: Literal["draft", "proposed", "active", "retired"]
-    digest: str
-    source: str
-    document: Json
-    note: str | None
-    created_by: str
-    created_by_name: str | None
-    created_at: Moment
-    activated_by: str | None
-    activated_by_name: str | None
-    activated_at: Moment | None
-    retired_at: Moment | None
-
-
 class Paged(Told):
     next_cursor: str | None
     has_more: bool
@@ -370,11 +355,3 @@ class EventPage(Paged):
 
 class Events(Told):
     data: Sequence[Event]
-
-
-class Types(Told):
-    data: Sequence[TypeView]
-
-
-class Policies(Told):
-    data: Sequence[PolicyView]

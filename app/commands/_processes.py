@@ -22,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.domain.errors import HandrailError
+from app.settings import Settings
 
 GRACE = 10  # seconds that requests in flight get at shutdown
 FAREWELL = 1.0  # seconds in which busy connections end by themselves, before the idle ones are closed
@@ -45,7 +46,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app, access_log=False, log_config=None, timeout_graceful_shutdown=GRACE,
-                callback_notify=_told(alive), timeout_notify=0,
+                callback_notify=_told(alive), timeout_notify=0, **forwarding(app.state.settings),
             )
         )  # fmt: skip
         self._app = app
@@ -79,6 +80,12 @@ class Server(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
+
+
+def forwarding(settings: Settings) -> dict[str, Any]:
+    """Whose X-Forwarded-For uvicorn believes: the trusted proxies', and by default nobody's."""
+    trusted = [str(network) for network in settings.trusted_proxies]
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}
 
 
 def _told(alive: Callable[[], None]) -> Callable[..., Awaitable[None]]:

@@ -1,5 +1,7 @@
 """Owns the commands about documents: type apply, policy validate, policy apply. Must not know what a document means."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -42,10 +44,17 @@ def policy_apply(
     source = text_of(file)
     slug = parse_policy(source).decision_type
     with database() as db:
-        version = policies.draft(db, SYSTEM, slug, source)["version"]
+        kept = policies.draft(db, SYSTEM, slug, source)
+        version = kept["version"]
+        _warn(kept["warnings"])
         if activate:
             policies.activate(db, SYSTEM, slug, version)
     typer.echo(version)
+
+
+def _warn(doubts: Iterable[Mapping[str, str]]) -> None:
+    for one in doubts:
+        say(f"warning: {one['pointer']} {one['detail']}")
 
 
 def _fits_its_type(slug: str, source: str) -> bool:
@@ -55,7 +64,7 @@ def _fits_its_type(slug: str, source: str) -> bool:
         return False
     try:
         with database() as db:
-            policies.validate(db, SYSTEM, slug, source)
+            _warn(asdict(one) for one in policies.validate(db, SYSTEM, slug, source))
     except NotFound:
         return False
     except HandrailError as error:

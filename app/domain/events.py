@@ -23,6 +23,7 @@ class EventType(StrEnum):
     REVIEW_RENEWED = "review.renewed"
     REVIEW_RELEASED = "review.released"
     REVIEW_SNOOZED = "review.snoozed"
+    REVIEW_UNDONE = "review.undone"
     REVIEW_LEASE_EXPIRED = "review.lease_expired"
     REVIEW_JUDGED = "review.judged"
     REVIEW_VERDICT_GIVEN = "review.verdict_given"

@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     |(?P<mark>[-+*/%<>=!&|?:.,()\[\]{}])""",
     re.VERBOSE | re.DOTALL,
 )
+DOT: Final = ("mark", ".")
 _CONSTANTS = frozenset({"true", "false", "null", "in"})
 
 
@@ -74,6 +75,21 @@ def compile_expression(text: str) -> Expression:
     _only_known(names - frozenset(NAMES) - scan.bound, "name", NAMES)
     _only_known({name for name in references["functions"] if name[0].isalpha()} - FUNCTIONS, "function", FUNCTIONS)
     return Expression(text, program, scan.deepest, names, frozenset(scan.parts))
+
+
+def member_paths(expression: Expression, root: str) -> tuple[tuple[str, ...], ...]:
+    """The plain member paths over a name: `input.a.b` over `input` is (a, b). Methods and indexes end a path."""
+    tokens = [*_tokens(expression.text)]
+    starts = [at for at, token in enumerate(tokens) if token == ("name", root) and tokens[at - 1 : at] != [DOT]]
+    return tuple(dict.fromkeys(path for at in starts if (path := _members(tokens, at + 1))))
+
+
+def _members(tokens: list[tuple[str, str]], at: int) -> tuple[str, ...]:
+    found = []
+    while tokens[at : at + 1] == [DOT] and tokens[at + 2 : at + 3] != [("mark", "(")]:
+        found.append(tokens[at + 1][1])
+        at += 2
+    return tuple(found)
 
 
 def quotes_proposal(expression: Expression) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import pairwise
-from math import inf
+from math import inf, nan
 from typing import Any, Final
 
 from app.domain.canonical import canonical, digest
@@ -43,6 +43,7 @@ from app.domain.policy_shape import (
 
 INVALID: Final = "policy_invalid"
 DEFAULT_SLA: Final = "24h"
+BROKEN: Final = nan  # a threshold that is refused: it compares with nothing, so that no other is blamed for it
 
 _LEVEL = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _LEVEL_WORDS = "1 to 32 lower-case letters, digits, hyphens or underscores, starting with a letter"
@@ -160,7 +161,9 @@ def _thresholds(root: Section, levels: tuple[str, ...]) -> dict[str, Threshold]:
     found = {}
     for level in levels:
         if section.has(level):
-            found[level] = _threshold(section.section(level))
+            inner = section.section(level)
+            whole = isinstance(section.value[level], Mapping)
+            found[level] = _threshold(inner) if whole else Threshold(BROKEN, BROKEN)
         else:
             section.get(level)
             section.fault(level, "is missing: each level needs thresholds, such as {autonomous: never, review: 0.8}.")
@@ -171,13 +174,12 @@ def _thresholds(root: Section, levels: tuple[str, ...]) -> dict[str, Threshold]:
 
 
 def _threshold(section: Section) -> Threshold:
-    faults_before = len(section.faults)
     if not section.has("autonomous"):
         section.fault("autonomous", "is missing: it must be a number from 0 to 1, or never.")
-    autonomous = _confidence(section, "autonomous", inf)
+    autonomous = _confidence(section, "autonomous", BROKEN)
     review = _confidence(section, "review", 0)
     section.close()
-    if review > autonomous and len(section.faults) == faults_before:
+    if review > autonomous:
         section.fault("review", "must not be above autonomous: a person cannot need more confidence than nobody.")
     return Threshold(autonomous, review)
 
@@ -191,7 +193,7 @@ def _confidence(section: Section, key: str, default: float) -> float:
     if is_number(value) and 0 <= value <= 1:
         return tidy(value)
     section.fault(key, "must be a number from 0 to 1, or never.")
-    return default
+    return BROKEN
 
 
 def _never_looser(section: Section, found: Mapping[str, Threshold], lower: str, higher: str) -> None:

@@ -46,7 +46,7 @@
     else if (key === "j") move(1);
     else if (key === "k") move(-1);
     else if (/^[1-9]$/.test(key)) choose(Number(key));
-    else if (/^[adehnos]$/.test(key)) act(key);
+    else if (/^[adehnosz]$/.test(key)) act(key);
     else return false;
     return true;
   }

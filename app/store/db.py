@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
@@ -20,9 +20,12 @@ from app.domain.errors import Malformed
 from app.store import _bulk, _patience
 from app.store._patience import request_begins as request_begins
 from app.store._patience import request_rests as request_rests
+from app.store._standing import Kept, Standing, kept
 
 P = ParamSpec("P")
 R = TypeVar("R")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 Row = Mapping[str, Any]
 
 RETRIES = 5
@@ -65,10 +68,12 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 class ReadTx:
     """A read-only transaction, enforced by the engine. `now()` is the database's clock, read once."""
 
-    def __init__(self, connection: sa.Connection, offset: timedelta) -> None:
+    def __init__(self, connection: sa.Connection, offset: timedelta, standing: Standing | None = None) -> None:
         self.connection = connection
         self._offset = offset
         self._now: datetime | None = None
+        self._standing = standing or Standing()
+        self._kept: Kept | None = None
 
     def rows(self, statement: sa.Executable, params: Any = None) -> Sequence[sa.Row[Any]]:
         return self.connection.execute(statement, params).all()
@@ -83,10 +88,22 @@ class ReadTx:
         """The database's time, aware UTC: leases must not depend on any one process's clock."""
         if self._now is None:
             clock = _CLOCKS[self.connection.dialect.name]
-            raw = self.connection.exec_driver_sql(clock).scalar_one()
-            moment = raw if isinstance(raw, datetime) else datetime.fromisoformat(raw)
-            self._now = moment.astimezone(UTC) + self._offset
+            self._now = self._moment(self.connection.exec_driver_sql(f"SELECT {clock}").scalar_one())
         return self._now
+
+    def kept(self, kind: str, keys: Iterable[K], load: Callable[[set[K]], dict[K, V]]) -> dict[K, V]:
+        """Values of keys, people, roles, types or policies, from memory unless any of them changed; see `_standing`."""
+        if self._kept is None:
+            # One question for both: a submission needs the time as well.
+            clock = _CLOCKS[self.connection.dialect.name]
+            row = self.connection.exec_driver_sql(f"SELECT {clock}, n FROM generation").one()  # noqa: S608
+            self._now = self._now or self._moment(row[0])
+            self._kept = self._standing.at(row[1])
+        return kept(self._kept, kind, keys, load)
+
+    def _moment(self, raw: Any) -> datetime:
+        moment = raw if isinstance(raw, datetime) else datetime.fromisoformat(raw)
+        return moment.astimezone(UTC) + self._offset
 
 
 class WriteTx(ReadTx):
@@ -118,8 +135,8 @@ class WriteTx(ReadTx):
 
 
 _CLOCKS = {
-    "postgresql": "SELECT clock_timestamp()",
-    "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
+    "postgresql": "clock_timestamp()",
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
 }
 _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -133,6 +150,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, offset: timedelta = timedelta()) -> None:
         self.url = driver_url(url)
         self.offset = offset
+        self._standing = Standing()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer_lock: AbstractContextManager[Any] = _patience.WriterLock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
@@ -144,14 +162,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[ReadTx]:
-        with _failures_named(), self._reader.begin() as connection:
-            yield ReadTx(connection, self.offset)
+        with _failures_named(self._standing), self._reader.begin() as connection:
+            yield ReadTx(connection, self.offset, self._standing)
 
     @contextmanager
     def write(self) -> Iterator[WriteTx]:
         # One lock in this process is fairer than SQLite's busy polling; other processes still meet BEGIN IMMEDIATE.
-        with self._writer_lock, _failures_named(), self._writer.begin() as connection:
-            yield WriteTx(connection, self.offset)
+        with self._writer_lock, _failures_named(self._standing), self._writer.begin() as connection:
+            yield WriteTx(connection, self.offset, self._standing)
 
     def hold_schema_lock(self, tx: WriteTx) -> None:
         """Let one migration run at a time; SQLite's BEGIN IMMEDIATE does it already."""
@@ -234,7 +252,7 @@ def driver_url(url: str) -> sa.URL:
 
 
 @contextmanager
-def _failures_named() -> Iterator[None]:
+def _failures_named(standing: Standing) -> Iterator[None]:
     _patience.must_be_left()
     try:
         yield
@@ -244,6 +262,7 @@ def _failures_named() -> Iterator[None]:
         original = getattr(error, "orig", None)
         if not _away(error, getattr(original, "sqlstate", None) or ""):
             raise
+        standing.forget()
         # The original may quote statement parameters, so only its class is kept.
         log.warning("database unavailable: %s", type(original or error).__name__)
         raise _patience.unavailable() from None

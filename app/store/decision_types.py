@@ -55,10 +55,6 @@ def document_of(tx: ReadTx, slug: str, digest: str) -> str | None:
     return document
 
 
-def queues(tx: ReadTx) -> Sequence[sa.Row[Any]]:
-    return tx.rows(sa.select(queue).order_by(queue.c.slug))
-
-
 def get_queue(tx: ReadTx, slug: str) -> sa.Row[Any] | None:
     return tx.row(sa.select(queue).where(queue.c.slug == slug))
 

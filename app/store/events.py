@@ -65,6 +65,12 @@ def last_at(tx: ReadTx, object_id: str, type: EventType) -> datetime | None:
     return moment
 
 
+def last(tx: ReadTx, object_id: str, *, besides: EventType) -> sa.Row[Any] | None:
+    """The newest event about the object that is not of the type left aside."""
+    about = (event.c.object_id == object_id) & (event.c.type != besides.value)
+    return tx.row(sa.select(event).where(about).order_by(event.c.created_at.desc(), event.c.id.desc()).limit(1))
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which events; None is every one. `object_id` finds a decision's reviews too; `until` is not included."""

@@ -1,6 +1,7 @@
 """Owns API keys and the answers kept for their Idempotency-Keys."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +16,25 @@ from app.store.tables import api_key, idempotency, person, role_grant
 def actors(tx: ReadTx, presented: Iterable[str]) -> dict[str, Actor]:
     """Whoever stands behind each presented key (`hr_<public>_<secret>`); wrong, expired, revoked ones are left out."""
     split = {text: parts for text in set(presented) if (parts := split_key(text))}
-    found = {row.public: row for row in tx.rows(_with_person({public for public, _ in split.values()}))}
+    found = tx.kept("key", (public for public, _ in split.values()), lambda publics: _known(tx, publics))
     alive = {}
     for text, (public, secret_hash) in split.items():
-        row = found.get(public)
-        if row and same_digest(row.secret_hash, secret_hash) and _alive(row, tx.now()):
-            alive[text] = row
-    grants = _grants(tx, {row.person_id for row in alive.values() if row.person_id})
-    return {text: _actor(row, grants.get(row.person_id, ())) for text, row in alive.items()}
+        known = found.get(public)
+        if known and same_digest(known.row.secret_hash, secret_hash) and _alive(known.row, tx.now()):
+            alive[text] = known.actor
+    return alive
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    row: sa.Row[Any]
+    actor: Actor
+
+
+def _known(tx: ReadTx, publics: set[str]) -> dict[str, _Known]:
+    rows = tx.rows(_with_person(publics))
+    grants = _grants(tx, {row.person_id for row in rows if row.person_id})
+    return {row.public: _Known(row, _actor(row, grants.get(row.person_id, ()))) for row in rows}
 
 
 def _with_person(publics: set[str]) -> sa.Select[Any]:

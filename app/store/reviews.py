@@ -91,19 +91,28 @@ NO_LEASE: dict[str, Any] = {"lease_holder": None, "lease_expires_at": None}
 
 def counts(tx: ReadTx, taker: Taker, queue: str | None) -> Any:
     """Open reviews: `waiting` free ones for the taker, `held` by others, `mine`, `snoozed`, `barred` to the taker."""
-    now = tx.now()
+    query = sa.select(*_standing(tx.now(), taker)).where(_in(queue), review.c.state == "open")
+    return tx.connection.execute(query).one()
+
+
+def counts_by_queue(tx: ReadTx, taker: Taker) -> dict[str, sa.Row[Any]]:
+    """The same for each queue with open reviews, by its slug."""
+    query = sa.select(review.c.queue, *_standing(tx.now(), taker)).where(review.c.state == "open")
+    return {row.queue: row for row in tx.rows(query.group_by(review.c.queue))}
+
+
+def _standing(now: datetime, taker: Taker) -> tuple[sa.Label[int], ...]:
     permitted = sa.and_(*_permitted(taker))
     leased = sa.and_(review.c.lease_expires_at.is_not(None), review.c.lease_expires_at > now)
     mine = sa.and_(leased, review.c.lease_holder == taker.person_id)
     later = sa.and_(sa.not_(leased), review.c.available_at > now)
-    query = sa.select(
+    return (
         _count(sa.and_(permitted, *_free(now))).label("waiting"),
         _count(sa.and_(leased, review.c.lease_holder != taker.person_id)).label("held"),
         _count(mine).label("mine"),
         _count(sa.and_(permitted, later)).label("snoozed"),
         _count(sa.and_(sa.not_(permitted), sa.not_(leased))).label("barred"),
-    ).where(_in(queue), review.c.state == "open")
-    return tx.connection.execute(query).one()
+    )
 
 
 def waiting_page(

@@ -318,6 +318,15 @@ class Heartbeat(SQLModel, table=True):
     seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class Generation(SQLModel, table=True):
+    """One row; triggers add one to `n` with every change of keys, people, roles, types and policies."""
+
+    __tablename__ = "generation"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
+    id: int = Field(primary_key=True)
+    n: int = Field(sa_type=sa.BigInteger)
+
+
 def _table(model: type[SQLModel]) -> sa.Table:
     return cast(sa.Table, model.__table__)  # type: ignore[attr-defined]
 
@@ -338,5 +347,6 @@ judgement = _table(Judgement)
 verdict = _table(Verdict)
 event = _table(Event)
 heartbeat = _table(Heartbeat)
+generation = _table(Generation)
 
 APPEND_ONLY = (event, judgement, verdict, type_revision)

@@ -1,4 +1,4 @@
-"""Owns a person's own page: password, time zone, keyboard shortcuts."""
+"""Owns a person's own page: password, time zone, keyboard shortcuts, theme."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from app.actions import people, sessions
 from app.domain.access import SIGNED_IN, declare
 from app.domain.errors import HandrailError, Invalid
-from app.web import render
+from app.web import render, session
 from app.web.ask import AnAsk, Ask
 from app.web.errors import Page, status_of
 from app.web.forms import by_field, wrong
@@ -69,4 +69,6 @@ def set_preferences(ask: AnAsk) -> Response:
         people.set_preferences(ask.db, ask.me, ask.form.text("zone", 100), ask.form.text("shortcuts", 10) == "on")
     except Invalid as error:
         return _page(ask, error)
-    return ask.go("/account", "Saved.")
+    response = ask.go("/account", "Saved.")
+    session.put_theme(ask.request, response, ask.form.text("theme", 10))
+    return response

@@ -49,11 +49,11 @@ class Visit:
         """A page that asks again by itself: it must neither keep a session alive nor use up a notice."""
         return POLL in self.request.headers
 
-    def go(self, path: str, notice: str | None = None, kind: str = "ok") -> Response:
-        """303 to a path of ours, with a notice for that page."""
+    def go(self, path: str, notice: str | None = None, *, undo: str = "") -> Response:
+        """303 to a path of ours, with a notice for that page; `undo` is the path that takes back what was done."""
         response = RedirectResponse(path, status_code=303)
         if notice:
-            session.put_notice(self.request, response, kind, notice)
+            session.put_notice(self.request, response, "ok", notice, undo)
         return response
 
 
@@ -86,10 +86,19 @@ AVisit = Annotated[Visit, Depends(visit)]
 
 def sign_in_path(request: Request) -> str:
     """Where to sign in, and to come back from afterwards."""
-    if request.method != "GET":
-        return "/sign-in"
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    here = _page_of(request)
     return "/sign-in" if here == "/" else f"/sign-in?next={quote(here, safe='')}"
+
+
+def _page_of(request: Request) -> str:
+    """The page that the person is on: for a form, the one that it stands on."""
+    if request.method == "GET":
+        return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    try:
+        sent_from = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer") or "")
+    except ValueError:
+        return "/"
+    return local_path(sent_from._replace(scheme="", netloc="", fragment="").geturl()) or "/"
 
 
 def local_path(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from app.actions import reading, types
+from app.actions import policies, reading, types
 from app.domain.access import P, declare
 from app.domain.decision_type import DecisionType, parse_decision_type
 from app.store.decisions import Filters
@@ -73,8 +73,13 @@ def decision_page(ask: AnAsk, decision_id: str) -> Response:
         fields=laid_out(known.input_schema, view["input"]),
         thresholds=shown.thresholds_of(ask.db, ask.me, view),
         reviews=[_review(known, one) for one in view["reviews"]],
+        replayed=shown.replayed(policies.replay(ask.db, ask.me, decision_id)) if _audits(ask, known) else None,
         timeline=_timeline(known, view, reading.timeline(ask.db, ask.me, decision_id)),
     )
+
+
+def _audits(ask: Ask, known: DecisionType) -> bool:
+    return ask.me.may(P.READ_AUDIT, known.slug)
 
 
 def _decision(known: DecisionType, view: Mapping[str, Any]) -> dict[str, Any]:

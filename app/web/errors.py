@@ -36,6 +36,7 @@ STATUSES: Final[dict[type[HandrailError], tuple[int, str]]] = {
     Unavailable: (503, "Handrail cannot do that right now"),
 }
 BY_CODE: Final = {"form_too_large": 413, "unsupported_media_type": 415}
+ENDED: Final = "Your session has ended. Sign in, and you are back where you were."
 MISSING: Final = (404, "There is no such page", "It may have moved, or you may not see it.")
 
 OUTSIDE: Final = {
@@ -122,11 +123,11 @@ def _fault_page(seen: Visit, status: int, title: str, detail: str | None, reques
 def _to_sign_in(request: Request) -> Response:
     # htmx would put the sign-in page inside the page that it asked from; this header moves the whole window.
     if request.headers.get("hx-request") == "true":
-        current = "/" if request.method != "GET" else None
-        response = Response(status_code=200, headers={"HX-Redirect": current or sign_in_path(request)})
+        response = Response(status_code=200, headers={"HX-Redirect": sign_in_path(request)})
     else:
         response = RedirectResponse(sign_in_path(request), status_code=303)
     if session.session_token(request):
+        session.put_notice(request, response, "ok", ENDED)
         session.drop_cookie(request, response, session.cookie_name(request))
     return response
 

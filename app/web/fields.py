@@ -87,6 +87,7 @@ def _one(at: _Place, label: str, value: Any, siblings: Mapping[str, Any]) -> Ite
     kind = _kind(value, at.schema)
     if is_money(at.path, value):
         kind, value = "money", money(value, siblings.get("currency"))
+        label = label.removesuffix(" in cents")  # it is shown in whole units
     yield Field(label, at.path, value, kind, description, at.depth)
 
 

@@ -30,6 +30,12 @@ def day(value: datetime | str | None, zone: str) -> str:
     return _element(value, zone, lambda at: _day(_local(at, zone)))
 
 
+def minute(at: datetime, zone: str) -> str:
+    """`14:32` when that is today, else `25 Nov 2025, 14:32`; for sentences that are said once."""
+    local, today = _local(at, zone), _local(datetime.now(UTC), zone).date()
+    return f"{local:%H:%M}" if local.date() == today else f"{_day(local)}, {local:%H:%M}"
+
+
 def relative(then: datetime, now: datetime) -> str:
     """`just now`, `in 12 min`, `3 h ago`; past thirty days the day itself, in UTC. Counts are rounded down."""
     seconds = (then - now).total_seconds()
@@ -72,12 +78,12 @@ def pct(ratio: float | None) -> str:
     return f"{min(percent, 99.9):.1f} %" if percent > 99.5 else f"{percent:.0f} %"
 
 
-def confidence(ratio: float | None) -> str:
-    """`0.93`, `0.999`: two to three decimals, rounded down, so that 0.99996 is never `1.00`."""
+def confidence(ratio: float | None, aligned: bool = False) -> str:
+    """`0.93`, `0.999`: two to three decimals (three when `aligned`), rounded down, so that 0.99996 is never `1.00`."""
     if ratio is None:
         return NOTHING
     text = str(Decimal(repr(float(ratio))).quantize(Decimal("0.001"), ROUND_DOWN))
-    return text.removesuffix("0")
+    return text if aligned else text.removesuffix("0")
 
 
 def json_pretty(value: Any) -> str:

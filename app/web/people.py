@@ -1,6 +1,7 @@
 """Owns the pages of people: the list, one person, their roles and first password."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -99,22 +100,14 @@ def _person(ask: Ask, person_id: str, *, fresh: Any = None, error: HandrailError
 @declare(P.MANAGE_PEOPLE)
 def give_role(ask: AnAsk, person_id: str) -> Response:
     wanted = _grant(ask)
-    try:
-        people.grant(ask.db, ask.me, person_id, wanted.role, wanted.decision_type)
-    except Invalid as error:
-        return _person(ask, person_id, error=error)
-    return ask.go(f"/people/{person_id}", "The role is given.")
+    return _changed(ask, person_id, "The role is given.", people.grant, wanted.role, wanted.decision_type)
 
 
 @router.post("/{person_id}/grants/revoke")
 @declare(P.MANAGE_PEOPLE)
 def take_role(ask: AnAsk, person_id: str) -> Response:
     gone = _grant(ask)
-    try:
-        people.revoke_grant(ask.db, ask.me, person_id, gone.role, gone.decision_type)
-    except Conflict as error:
-        return _person(ask, person_id, error=error)
-    return ask.go(f"/people/{person_id}", "The role is taken away.")
+    return _changed(ask, person_id, "The role is taken away.", people.revoke_grant, gone.role, gone.decision_type)
 
 
 def _grant(ask: Ask) -> Grant:
@@ -124,18 +117,22 @@ def _grant(ask: Ask) -> Grant:
 @router.post("/{person_id}/disable")
 @declare(P.MANAGE_PEOPLE)
 def disable(ask: AnAsk, person_id: str) -> Response:
-    try:
-        people.disable(ask.db, ask.me, person_id)
-    except Conflict as error:
-        return _person(ask, person_id, error=error)
-    return ask.go(f"/people/{person_id}", "Disabled: their sessions have ended.")
+    return _changed(ask, person_id, "Disabled: their sessions have ended.", people.disable)
 
 
 @router.post("/{person_id}/enable")
 @declare(P.MANAGE_PEOPLE)
 def enable(ask: AnAsk, person_id: str) -> Response:
-    people.enable(ask.db, ask.me, person_id)
-    return ask.go(f"/people/{person_id}", "They may sign in again.")
+    return _changed(ask, person_id, "They may sign in again.", people.enable)
+
+
+def _changed(ask: Ask, person_id: str, done: str, change: Callable[..., Any], *args: Any) -> Response:
+    """Make the change and say so, or say on the person's page why not."""
+    try:
+        change(ask.db, ask.me, person_id, *args)
+    except (Conflict, Invalid) as error:
+        return _person(ask, person_id, error=error)
+    return ask.go(f"/people/{person_id}", done)
 
 
 @router.post("/{person_id}/password")

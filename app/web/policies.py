@@ -1,18 +1,20 @@
 """Owns the pages of policies: list, versions and editor, one version, the difference of two, activating."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from app.actions import figures, policies, types
-from app.domain import policy_words
 from app.domain.access import P, declare
 from app.domain.decision_type import parse_decision_type
-from app.domain.errors import Invalid
+from app.domain.errors import Fault, Invalid
 from app.domain.policy import parse_policy
+from app.domain.policy_diff import diff
+from app.domain.policy_words import explain
 from app.web import render, shown
 from app.web.ask import AnAsk, Ask
 from app.web.errors import Page, status_of
@@ -21,9 +23,8 @@ from app.web.forms import MAX_DOCUMENT, wrong
 router = APIRouter(route_class=Page, prefix="/policies")
 Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 MAX_NOTE: Final = 500
+MAX_WARNING: Final = 600  # characters in a notice, which is a cookie
 CONTEXT: Final = 3  # unchanged lines around a change
-TOWARDS_PEOPLE: Final = ("fewer decisions go through alone", "more decisions are made by a person", "New rule ")
-TOWARDS_ALONE: Final = ("more decisions go through alone", "fewer decisions are made by a person", " goes away: ")
 
 
 @router.get("")
@@ -31,19 +32,21 @@ TOWARDS_ALONE: Final = ("more decisions go through alone", "fewer decisions are 
 def list_page(ask: AnAsk) -> Response:
     """Each type with its active version and how much goes alone."""
     counted = figures.by_type(ask.db, ask.me)
-    owners = {one["slug"]: one["owner"] for one in types.list_types(ask.db, ask.me)}
-    rows = []
-    for one in policies.overview(ask.db, ask.me):
-        active, counts = one["active"] or {}, counted[one["slug"]]
-        states = [version["state"] for version in policies.versions(ask.db, ask.me, one["slug"])]
-        rows.append({
-            "slug": one["slug"], "title": one["title"], "owner": owners[one["slug"]] or "nobody named",
-            "active_version": active.get("version"), "activated_at": active.get("activated_at"),
-            "activated_by": active.get("activated_by_name"),
-            "drafts": states.count("draft"), "proposed": states.count("proposed"),
-            "autonomous_share": counts.autonomous_share, "decisions_24h": counts.total,
-        })  # fmt: skip
+    rows = [_row(one, counted[one["slug"]]) for one in policies.overview(ask.db, ask.me)]
     return render.page(ask, "policies.html", policies=rows)
+
+
+def _row(one: Mapping[str, Any], counts: figures.TypeFigures) -> dict[str, Any]:
+    active = one["active"] or {}
+    return {
+        **{name: one[name] for name in ("slug", "title", "drafts", "proposed")},
+        "owner": one["owner"] or "nobody named",
+        "active_version": active.get("version"),
+        "activated_at": active.get("activated_at"),
+        "activated_by": active.get("activated_by_name"),
+        "autonomous_share": counts.autonomous_share,
+        "decisions_24h": counts.total,
+    }
 
 
 @router.get("/{slug}")
@@ -59,10 +62,12 @@ def save_draft(ask: AnAsk, slug: str) -> Response:
     """Keep what was typed as a draft, or say every fault of it and keep it in the editor."""
     try:
         note = ask.form.text("note", MAX_NOTE) or None
-        version = policies.draft(ask.db, ask.me, slug, _source(ask), note)["version"]
+        kept = policies.draft(ask.db, ask.me, slug, _source(ask), note)
     except Invalid as error:
         return _editor(ask, slug, error=error)
-    return ask.go(f"/policies/{slug}/{version}", f"Version {version} is kept as a draft.")
+    doubtful = " ".join(f"Warning: {one['pointer']} {one['detail']}" for one in kept["warnings"])
+    done = f"Version {kept['version']} is kept as a draft. {shorten(doubtful, MAX_WARNING, placeholder=' …')}"
+    return ask.go(f"/policies/{slug}/{kept['version']}", done.strip())
 
 
 @router.post("/{slug}/validate")
@@ -70,17 +75,19 @@ def save_draft(ask: AnAsk, slug: str) -> Response:
 def check(ask: AnAsk, slug: str) -> Response:
     """Say what is wrong with what was typed; nothing is kept."""
     try:
-        policies.validate(ask.db, ask.me, slug, _source(ask))
+        doubtful = policies.validate(ask.db, ask.me, slug, _source(ask))
     except Invalid as error:
         return _editor(ask, slug, error=error)
-    return _editor(ask, slug, checked=True)
+    return _editor(ask, slug, checked=True, doubtful=doubtful)
 
 
 def _source(ask: Ask) -> str:
     return ask.form.raw("source", MAX_DOCUMENT)
 
 
-def _editor(ask: Ask, slug: str, *, checked: bool = False, error: Invalid | None = None) -> Response:
+def _editor(
+    ask: Ask, slug: str, *, checked: bool = False, doubtful: Sequence[Fault] = (), error: Invalid | None = None
+) -> Response:
     known = types.get_type(ask.db, ask.me, slug)
     found = policies.versions(ask.db, ask.me, slug)
     faults = error.faults if error else ()
@@ -100,6 +107,7 @@ def _editor(ask: Ask, slug: str, *, checked: bool = False, error: Invalid | None
         source=ask.form.fields.get("source", [newest])[-1],
         checked=checked or bool(problems),
         problems=problems,
+        warnings=[{"path": one.pointer, "detail": one.detail} for one in doubtful],
         form=ask.form.typed(),
         errors={"note": of_note[0]} if of_note else {},
     )
@@ -112,8 +120,7 @@ def diff_page(ask: AnAsk, slug: str) -> Response:
     known = types.get_type(ask.db, ask.me, slug)
     versions = {one["version"]: one for one in policies.versions(ask.db, ask.me, slug)}
     older, newer = (_chosen(versions, name, ask.query.get(name, "")) for name in ("from", "to"))
-    words = policy_words.diff(parse_policy(older["document"]), parse_policy(newer["document"]))
-    same = older["digest"] == newer["digest"]
+    changes = diff(parse_policy(older["document"]), parse_policy(newer["document"]))
     return render.page(
         ask,
         "policy_diff.html",
@@ -121,7 +128,7 @@ def diff_page(ask: AnAsk, slug: str) -> Response:
         older=older["version"],
         newer=newer["version"],
         versions=list(versions),
-        changes=[] if same else [{"text": text, "direction": _direction(text)} for text in words],
+        changes=[{"text": one.text, "direction": one.direction.value} for one in changes],
         lines=list(_lines(older["source"], newer["source"])),
     )
 
@@ -131,12 +138,6 @@ def _chosen(versions: Mapping[int, dict[str, Any]], name: str, text: str) -> dic
     if number not in versions:
         raise wrong(name, f"Say which version in {name}: it must be one of this policy's.")
     return versions[number]
-
-
-def _direction(text: str) -> str:
-    if any(words in text for words in TOWARDS_PEOPLE):
-        return "people"
-    return "alone" if any(words in text for words in TOWARDS_ALONE) else "other"
 
 
 def _lines(older: str, newer: str) -> Iterator[dict[str, str]]:
@@ -165,7 +166,7 @@ def version_page(ask: AnAsk, slug: str, version: Version) -> Response:
             "created_by": row["created_by_name"],
             "activated_by": row["activated_by_name"],
         },
-        sentences=policy_words.explain(policy, parse_decision_type(known["document"])),
+        sentences=explain(policy, parse_decision_type(known["document"])),
         levels=shown.levels_of(policy),
         may_activate=ask.me.may(P.EDIT_POLICIES, slug) and row["state"] != "active",
         activate_hint=None,

@@ -25,10 +25,7 @@ def queue_page(ask: AnAsk) -> Response:
     """What waits, most urgent first."""
     chosen = ask.query.get("queue", "")
     listed, counts = reading.queue_list(ask.db, ask.me, chosen or None, None, LISTED)
-    known: dict[str, DecisionType] = {}
-    for row in listed.data:
-        slug = row["decision_type"]
-        known.setdefault(slug, reading.decision_type(ask.db, ask.me, slug)) if slug not in known else None
+    known = reading.decision_types_of(ask.db, ask.me, [row["decision_type"] for row in listed.data])
     rows = [_row(row, known[row["decision_type"]]) for row in listed.data]
     return render.page(
         ask,
@@ -37,7 +34,7 @@ def queue_page(ask: AnAsk) -> Response:
         queue=chosen,
         reviews=rows,
         more=max(counts["waiting"] - len(rows), 0),
-        empty=_empty(counts),
+        empty=_empty(counts, chosen),
     )
 
 
@@ -48,21 +45,23 @@ def _row(row: Mapping[str, Any], known: DecisionType) -> dict[str, Any]:
         else None
     )
     return {
-        **{name: row[name] for name in ("id", "kind", "tier", "stakes", "level", "due_at", "created_at", "subject")},
+        **{name: row[name] for name in ("id", "kind", "tier", "stakes", "level", "due_at", "created_at")},
         "question": question(known.title, [one.title for one in known.outcomes], row["subject"], row["input"]),
-        "type_title": known.title,
+        "external_id": row["external_id"],
+        "service": row["service"],
         "overdue": row["late"],
         "lease": lease,
         "snoozed_until": row["available_at"] if row["snoozed"] else None,
     }
 
 
-def _empty(counts: Mapping[str, int]) -> dict[str, str] | None:
+def _empty(counts: Mapping[str, int], chosen: str) -> dict[str, str] | None:
     if counts["waiting"]:
         return None
     why = Nothing(counts["held"], counts["barred"], counts["snoozed"], counts["mine"]).sentence
     if why == "nothing waiting":
-        return {"title": "Nothing is waiting", "detail": "New reviews appear here by themselves."}
+        where = " in this queue" if chosen else ""
+        return {"title": f"Nothing is waiting{where}", "detail": "New reviews appear here by themselves."}
     return {"title": "Nothing for you to claim now", "detail": f"{why.capitalize()}."}
 
 

@@ -32,12 +32,15 @@ def page(seen: Visit, template: str, *, status: int = 200, **context: Any) -> Re
         "path": request.url.path,
         "version": __version__,
         "notice": notice,
+        "theme": session.theme(request),
         "waiting_count": _waiting(seen),
         "form": {},
         "errors": {},
         "layout": "swap.html" if seen.wants_part else "base.html",
     }
     response = HTMLResponse(PAGES.get_template(template).render(base | context), status_code=status)
+    if request.method == "POST":
+        response.headers["HX-Push-Url"] = "false"  # loading the form's own address again would be no page
     if notice:
         session.drop_cookie(request, response, session.NOTICE)
     if seen.me is None and token != seen.token:

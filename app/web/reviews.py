@@ -1,4 +1,4 @@
-"""Owns the review screen and what a reviewer does there: claim, judge, rule, escalate, skip, snooze, release."""
+"""Owns the review screen and what a reviewer does there: claim, judge, rule, skip, snooze, release, undo."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ from app.web import render, shown
 from app.web.ask import AnAsk, Ask
 from app.web.errors import Page, status_of
 from app.web.fields import laid_out
-from app.web.filters import read_moment
+from app.web.filters import minute, read_moment
 from app.web.forms import by_field, wrong
 from app.web.queue import next_or_queue
 
@@ -24,6 +24,11 @@ router = APIRouter(route_class=Page, prefix="/reviews")
 BARRED: Final = (
     "You may not take it: your roles do not cover it, you said something in it already, or your own key submitted it."
 )
+WITH_LEADS: Final = "It was escalated, so a lead takes it from here."
+PLAIN: Final = {
+    "reason_required": "Choose a reason.",
+    "outcome_required": "Choose an outcome.",
+}  # keys are not for people
 FIELDS: Final = ("outcome", "reason_code", "rationale", "action")
 
 
@@ -59,20 +64,33 @@ def renew(ask: AnAsk, review_id: str) -> Response:
 def release(ask: AnAsk, review_id: str) -> Response:
     """Give it back; a lead, who has no token, frees what somebody else holds."""
     try:
-        reviews.release(ask.db, ask.me, review_id, ask.form.whole("token"))
+        token = ask.form.whole("token")
+        reviews.release(ask.db, ask.me, review_id, token)
     except Conflict as error:
         return _screen(ask, review_id, error)
-    return ask.go("/queue", "The review is back in the queue.")
+    undo = "" if token is None else f"/reviews/{review_id}/undo"
+    return ask.go("/queue", "The review is back in the queue.", undo=undo)
 
 
 @router.post("/{review_id}/snooze")
 @declare(P.REVIEW)
 def snooze(ask: AnAsk, review_id: str) -> Response:
     try:
-        reviews.snooze(ask.db, ask.me, review_id, _token(ask), ask.form.whole("minutes") or 0)
+        until = reviews.snooze(ask.db, ask.me, review_id, _token(ask), ask.form.whole("minutes") or 0)
     except Conflict as error:
         return _screen(ask, review_id, error)
-    return ask.go("/queue", "The review is put off.")
+    return ask.go("/queue", f"Snoozed until {minute(until, ask.me.zone)}.", undo=f"/reviews/{review_id}/undo")
+
+
+@router.post("/{review_id}/undo")
+@declare(P.REVIEW)
+def undo(ask: AnAsk, review_id: str) -> Response:
+    """Take back a snooze or a release: the review is the person's again."""
+    try:
+        reviews.undo(ask.db, ask.me, review_id)
+    except (Conflict, Forbidden) as error:
+        return _screen(ask, review_id, error)
+    return ask.go(f"/reviews/{review_id}", "Taken back: you hold the review again.")
 
 
 @router.post("/{review_id}/judgement")
@@ -141,7 +159,7 @@ def _screen(ask: Ask, review_id: str, error: HandrailError | None = None) -> Res
         "review.html",
         status=status_of(error) if error else 200,
         form=ask.form.typed(),
-        errors=by_field(error, *FIELDS) if error else {},
+        errors=_wrong(error) if error else {},
         question=shown.asked(known, decision),
         review=_review(ask, known, view),
         decision=shown.decision_of(known, decision),
@@ -153,11 +171,18 @@ def _screen(ask: Ask, review_id: str, error: HandrailError | None = None) -> Res
     )
 
 
+def _wrong(error: HandrailError) -> dict[str, str]:
+    found = by_field(error, *FIELDS)
+    return dict.fromkeys(found, PLAIN[error.code]) if error.code in PLAIN else found
+
+
 def _review(ask: Ask, known: DecisionType, view: Mapping[str, Any]) -> dict[str, Any]:
     names = ("id", "kind", "queue", "tier", "stakes", "priority", "state", "level", "due_at", "created_at", "blind",
              "required", "note")  # fmt: skip
+    later = read_moment(view["available_at"]) > view["server_time"]
     return {
         **{name: view[name] for name in names},
+        "snoozed_until": view["available_at"] if later and view["state"] == "open" else None,
         "overdue": read_moment(view["due_at"]) < view["server_time"],
         "proposal_visible": view["decision"]["proposal"] is not None,
         "lease": _lease(ask, view),
@@ -184,6 +209,6 @@ def _claiming(ask: Ask, view: Mapping[str, Any]) -> dict[str, Any]:
     free = view["state"] == "open" and not view["mine"] and not view["held"]
     hint = None
     if free and not view["may_take"]:
-        hint = BARRED
+        hint = WITH_LEADS if view["level"] and not ask.me.may(P.REVIEW_ESCALATED, view["decision_type"]) else BARRED
     more = view["state"] != "open" and reading.waiting_count(ask.db, ask.me) > 0
     return {"may_claim": free and view["may_take"], "claim_hint": hint, "next": more}

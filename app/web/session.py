@@ -14,6 +14,8 @@ NOTICE: Final = "handrail_notice"
 VISIT: Final = "handrail_visit"
 NOTICE_SECONDS: Final = 60
 SESSION_SECONDS: Final = 12 * 3600
+THEME: Final = "handrail_theme"
+THEME_SECONDS: Final = 365 * 86_400
 
 
 def is_secure(request: Request) -> bool:
@@ -53,9 +55,24 @@ def csrf(request: Request, token: str) -> str:
     return csrf_token(_secret(request), token)
 
 
-def put_notice(request: Request, response: Response, kind: str, text: str) -> None:
-    """Keep a notice for the next page: signed, so that nobody else can make us say something."""
-    said = base64.urlsafe_b64encode(json.dumps({"kind": kind, "text": text[:500]}).encode()).decode()
+def theme(request: Request) -> str:
+    """light or dark when this browser was told so, else "": as the system has it."""
+    chosen = request.cookies.get(THEME, "")
+    return chosen if chosen in ("light", "dark") else ""
+
+
+def put_theme(request: Request, response: Response, chosen: str) -> None:
+    """Keep the theme for this browser; anything but light and dark means the system's."""
+    if chosen in ("light", "dark"):
+        set_cookie(request, response, THEME, chosen, THEME_SECONDS)
+    else:
+        drop_cookie(request, response, THEME)
+
+
+def put_notice(request: Request, response: Response, kind: str, text: str, undo: str = "") -> None:
+    """Keep a notice for the next page, with the path that undoes what it tells of: signed, so that it is ours."""
+    notice = {"kind": kind, "text": text[:500], "undo": undo}
+    said = base64.urlsafe_b64encode(json.dumps(notice).encode()).decode()
     set_cookie(request, response, NOTICE, f"{said}.{_mac(request, said)}", NOTICE_SECONDS)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from app.actions import policies
 from app.domain.access import Actor
 from app.domain.decision_type import DecisionType
+from app.domain.documents import listed
 from app.domain.policy import Policy, parse_policy
 from app.store.db import Database
 from app.web.guidance import guidance_html
@@ -77,6 +78,16 @@ def thresholds_of(db: Database, me: Actor, decision: Mapping[str, Any]) -> dict[
     version = policies.get_version(db, me, decision["decision_type"], decision["policy"]["version"])
     found = parse_policy(version["document"]).thresholds.get(decision["stakes"])
     return {"review": finite(found.review), "autonomous": finite(found.autonomous)} if found else None
+
+
+def replayed(replay: Mapping[str, Any]) -> str:
+    """What routing the decision again found, for an auditor."""
+    policy = replay["policy"]
+    again = f"Routed again with policy version {policy['version']}" if policy else "Routed again without a policy"
+    if replay["same"]:
+        return f"{again}: the same tier, stakes, sample draw and reasons."
+    names = {"tier": "tier", "stakes": "stakes", "sampled": "sample draw", "reasons": "reasons"}
+    return f"{again}: not the same {listed([names[one] for one in replay['differs']], 'and')}."
 
 
 def levels_of(policy: Policy) -> list[dict[str, Any]]:

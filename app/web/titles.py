@@ -16,6 +16,7 @@ TITLES: Final[Mapping[str, str]] = {
     T.REVIEW_RENEWED: "Kept the review for longer",
     T.REVIEW_RELEASED: "Gave the review back",
     T.REVIEW_SNOOZED: "Put the review off",
+    T.REVIEW_UNDONE: "Took the review back",
     T.REVIEW_LEASE_EXPIRED: "The lease ended without a verdict",
     T.REVIEW_JUDGED: "Gave a judgement before seeing the AI's proposal",
     T.REVIEW_VERDICT_GIVEN: "Gave a verdict",

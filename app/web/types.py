@@ -43,6 +43,21 @@ def type_page(ask: AnAsk, slug: str) -> Response:
         "input_schema": known.input_schema,
         "archived": row["archived"],
         "active_version": row["active_version"],
+        "may_edit": ask.me.may(P.EDIT_TYPES, slug),
         "updated_at": row["changed_at"],
     }
     return render.page(ask, "type.html", type=about)
+
+
+@router.post("/{slug}/archive")
+@declare(P.EDIT_TYPES)
+def archive(ask: AnAsk, slug: str) -> Response:
+    types.archive(ask.db, ask.me, slug)
+    return ask.go(f"/types/{slug}", "Archived: no new decisions are taken; what waits is still decided.")
+
+
+@router.post("/{slug}/restore")
+@declare(P.EDIT_TYPES)
+def restore(ask: AnAsk, slug: str) -> Response:
+    types.restore(ask.db, ask.me, slug)
+    return ask.go(f"/types/{slug}", "Restored: decisions of this type are taken again.")

@@ -15,6 +15,7 @@ from app.actions import decisions, exports, people, policies, reading, reviews, 
 from app.domain.access import SYSTEM, Actor, Grant
 from app.domain.errors import Conflict, Forbidden, HandrailError, Invalid, Throttled, Unauthenticated
 from app.domain.review import Action, Said
+from app.store import decision_types
 from app.store.db import Database
 from app.store.decisions import Filters
 from tests.factories import POLICY, REFUND, House, person, put_policy, submission
@@ -99,6 +100,23 @@ def test_a_timeout_gives_the_policys_outcome_when_it_approves_nothing(db: Databa
     assert 1 == upkeep.expire(db)
     told = reading.decision(db, SYSTEM, decision_id)
     assert ("final", "deny", "timeout") == (told["status"], told["outcome"], told["decided_by"])
+
+
+def test_a_review_that_cannot_expire_does_not_keep_the_others_from_it(db: Database, house: House) -> None:
+    types.apply(db, SYSTEM, {**REFUND, "slug": "voucher"})
+    for slug in ("refund", "voucher"):
+        put_policy(db, with_expiry() | {"decision_type": slug})
+    broken, sound = submit(house, decision_type="voucher"), submit(house)
+    with db.write() as tx:
+        whole: Any = decision_types.get(tx, "voucher")
+        decision_types.change(tx, "voucher", {"document": "no JSON"})
+    db.offset = timedelta(hours=2)
+    assert 1 == upkeep.expire(db)
+    assert ["pending", "final"] == [reading.decision(db, SYSTEM, one)["status"] for one in (broken, sound)]
+    with db.write() as tx:
+        decision_types.change(tx, "voucher", {"document": whole.document})
+    assert 1 == upkeep.expire(db)
+    assert "final" == reading.decision(db, SYSTEM, broken)["status"]
 
 
 def test_two_administrators_cannot_take_each_other_out_at_once(db: Database, house: House) -> None:

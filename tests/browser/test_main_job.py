@@ -13,8 +13,9 @@ from tests.web.house import PASSWORD, POLICY
 pytestmark = pytest.mark.browser
 AXE = (Path(__file__).parents[1] / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+OTHERS = [".swagger-ui"]  # drawn by swagger-ui-dist, whose faults (contrast, nested buttons) are not ours to mend
 PAGES = {
-    None: ("/sign-in", "/nope"),
+    None: ("/sign-in", "/nope", "/api/docs"),
     "lead": ("/queue", "/decisions", "/flow", "/policies", "/policies/refund/1", "/types", "/types/refund", "/account",
              "/nope"),
     "policy_owner": ("/policies/refund", "/policies/refund/diff?from=1&to=2", "/policies/refund/2"),
@@ -71,6 +72,29 @@ def test_the_keyboard_alone_does_the_job(site: Site) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Queue")
 
 
+def test_rows_of_lists_that_renew_themselves_open_what_they_name(site: Site) -> None:
+    site.house.submit(subject="customer 1")
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Claim this review")).to_be_visible()
+    page.get_by_role("link", name="How decisions flow").click()
+    page.get_by_role("link", name="Policy version 1").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Version 1")
+
+
+def test_a_list_renews_itself_while_it_is_looked_at(site: Site) -> None:
+    page = site.window()
+    page.clock.install()
+    sign_in(page, "reviewer")
+    expect(page.get_by_text("Nothing is waiting")).to_be_visible()
+    site.house.submit(subject="customer 1")
+    page.clock.run_for(16_000)
+    page.get_by_role("link", name="customer 1").click()
+    expect(page.get_by_role("button", name="Claim this review")).to_be_visible()
+
+
 def test_a_blind_review_shows_the_proposal_only_after_the_judgement(site: Site) -> None:
     site.house.submit(confidence=0.31)
     page = site.window()
@@ -107,6 +131,70 @@ def test_what_a_payload_holds_never_runs(site: Site) -> None:
     assert 0 == page.locator("img[src=x]").count()
 
 
+def test_a_snooze_is_taken_back_with_one_key(site: Site) -> None:
+    site.house.submit(subject="customer 1")
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("customer 1")
+    page.keyboard.press("h")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Snoozed until")
+    page.keyboard.press("z")
+    expect(page.get_by_role("status")).to_contain_text("Taken back: you hold the review again.")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("customer 1")
+
+
+def test_a_mistake_in_a_form_leaves_the_form_open_and_the_address_a_page(site: Site) -> None:
+    site.house.submit(subject="customer 1")
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("n")
+    page.get_by_text("Override…").click()
+    address = page.url
+    page.get_by_label("Why, in your words").fill("I typed this.")
+    for form in page.locator("form").all():
+        form.evaluate("form => { form.noValidate = true; }")
+    page.get_by_role("button", name="Override the AI").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was saved")
+    expect(page.get_by_label("Why, in your words")).to_be_visible()
+    expect(page.get_by_label("Why, in your words")).to_have_value("I typed this.")
+    assert address == page.url
+    site.complaints = [one for one in site.complaints if "422" not in one]  # the answer that we asked for
+
+
+def test_what_was_written_outlives_the_session(site: Site) -> None:
+    given = site.house.submit()
+    page = site.window()
+    sign_in(page, "reviewer")
+    page.keyboard.press("n")
+    page.get_by_text("Override…").click()
+    page.get_by_label("Deny it").check()
+    page.get_by_label("Looks like fraud").check()
+    page.get_by_label("Why, in your words").fill("It took me ten minutes to write this.")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Override the AI").click()
+    page.get_by_label("E-mail").fill("reviewer@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**/reviews/{given['review']['id']}")
+    expect(page.get_by_label("Why, in your words")).to_have_value("It took me ten minutes to write this.")
+
+
+def test_the_theme_is_the_persons_choice(embedded_site: Site) -> None:
+    page = embedded_site.window(color_scheme="light", java_script_enabled=False)
+    sign_in(page, "reviewer")
+    page.goto("/account")
+    expect(page.locator("html")).to_have_css("color-scheme", "light dark")
+    page.get_by_label("Theme").select_option("Dark")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
+    page.get_by_label("Theme").select_option("As the system has it")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("html")).to_have_css("color-scheme", "light dark")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
@@ -141,8 +229,10 @@ def _lived_in(site: Site) -> dict[str, Any]:
 
 
 def _faults(page: Page, path: str) -> list[str]:
+    if path == "/api/docs":
+        page.wait_for_selector(".opblock")
     page.evaluate(AXE)
-    broken = page.evaluate("rules => axe.run({runOnly: rules})", RULES)["violations"]
+    broken = page.evaluate("([not, rules]) => axe.run({exclude: not}, {runOnly: rules})", [OTHERS, RULES])["violations"]
     found = [f"{path}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in broken]
     over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return [*found, f"{path}: is {over} px too wide"] if over > 0 else found

@@ -169,3 +169,12 @@ def test_validate_needs_no_database_and_makes_none(handrail: Handrail, tmp_path:
     assert "is sound" in out
     assert "outcomes were not checked" in err
     assert [file] == list(tmp_path.iterdir())
+
+
+def test_a_misspelt_input_is_a_warning(handrail: Handrail, here: str, db: Database, tmp_path: Path) -> None:
+    closed = {**REFUND["input_schema"], "additionalProperties": False}
+    assert 0 == handrail("type", "apply", written(tmp_path / "t.yaml", {**REFUND, "input_schema": closed}))[0]
+    misspelt = {**POLICY, "rules": [{"name": "r", "when": "input.amout_cents > 1", "at_least": "human_decides"}]}
+    for verb in ("validate", "apply"):
+        code, _, err = handrail("policy", verb, written(tmp_path / "p.yaml", misspelt))
+        assert (0, True) == (code, err.startswith("warning: /rules/0/when asks for input.amout_cents"))

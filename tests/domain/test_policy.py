@@ -7,25 +7,13 @@ from hypothesis import strategies as st
 from app.domain.canonical import dumps
 from app.domain.errors import Invalid
 from app.domain.policy import Facts, Policy, Tier, cached_policy, evaluate, parse_policy
+from tests import factories
 
 KEY = b"k" * 32
 DOCUMENT = {
-    "decision_type": "refund",
-    "stakes": {
-        "levels": ["low", "medium", "high"],
-        "rules": [
-            {"when": "input.amount_cents < 5000", "level": "low"},
-            {"when": "input.amount_cents < 100000", "level": "medium"},
-        ],
-    },
-    "thresholds": {
-        "low": {"autonomous": 0.90, "review": 0.0},
-        "medium": {"autonomous": 0.97, "review": 0.60},
-        "high": {"autonomous": "never", "review": 0.80},
-    },
+    **factories.POLICY,
     "rules": [{"name": "vip", "when": "input.vip == true", "at_least": "review_required", "reason": "VIP"}],
     "sample": {"rate": 0.3},
-    "review": {"sla": "4h"},
 }
 POLICY = parse_policy(DOCUMENT)
 JSON = st.recursive(

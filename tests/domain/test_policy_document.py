@@ -352,3 +352,23 @@ def test_an_expiry_never_approves_nor_invents_an_outcome(outcome: str) -> None:
 def test_a_policy_for_another_type_is_a_fault() -> None:
     other = parse_decision_type({"slug": "other", "title": "O", "outcomes": [{"key": "a"}, {"key": "b"}]})
     assert ["/decision_type"] == [fault.pointer for fault in check_against_type(parse_policy(SMALL), other)]
+
+
+@pytest.mark.parametrize("level", ["low", "medium", "high"])
+@pytest.mark.parametrize(
+    ("broken", "where"),
+    [
+        ({"autonomous": 7, "review": 0.8}, "/autonomous"),
+        ({"autonomous": "Never", "review": 0.8}, "/autonomous"),
+        ({"review": 0.8}, "/autonomous"),
+        ({"autonomous": 0.9, "review": "x"}, "/review"),
+        ({"autonomous": 0.9, "review": -1}, "/review"),
+        (5, ""),
+        (["never"], ""),
+    ],
+)
+def test_a_broken_threshold_is_the_only_one_that_is_blamed(level: str, broken: Any, where: str) -> None:
+    steady = {name: {"autonomous": 0.9, "review": 0.8} for name in ("low", "medium", "high")}
+    with pytest.raises(Invalid) as refused:
+        parse_policy({**SMALL, "thresholds": {**steady, level: broken}})
+    assert [f"/thresholds/{level}{where}"] == [fault.pointer for fault in refused.value.faults]

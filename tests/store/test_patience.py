@@ -21,7 +21,7 @@ def test_a_network_that_says_nothing_is_not_waited_for(
     with Proxy(upstream(url)) as proxy:
         db = Database(proxy.url(url), pool_size=1)
         started = time.monotonic()
-        with pytest.raises(Unavailable), db.read() as tx:
+        with pytest.raises(Unavailable), db.read() as tx:  # noqa: PT012
             tx.value(sa.text("SELECT 1"))
             proxy.freeze()
             tx.value(sa.text("SELECT 2"))

@@ -128,5 +128,5 @@ class Browser:
 
     @property
     def notice(self) -> str:
-        found = re.search(r'<p class="notice [^>]*>.*?</svg>(.*?)</p>', self.text, re.S)
+        found = re.search(r'<p class="notice [^>]*>.*?</svg>(?:<span>)?(.*?)</', self.text, re.S)
         return found[1] if found else ""

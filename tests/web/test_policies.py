@@ -1,6 +1,8 @@
 """Policies in the browser: check, draft, propose, activate, compare, roll back."""
 
-from tests.web.house import POLICY, House
+from app.actions import types
+from app.domain.access import SYSTEM
+from tests.web.house import POLICY, REFUND, House
 
 LOOSER = POLICY.replace("autonomous: 0.9,", "autonomous: 0.85,")
 
@@ -49,3 +51,17 @@ def test_the_lines_of_a_comparison_are_those_that_changed(house: House) -> None:
 
 def test_the_same_version_twice_says_that_nothing_changes(house: House) -> None:
     assert "the two say the same" in house.browser("policy_owner").get("/policies/refund/diff?from=1&to=1")
+
+
+def test_a_misspelt_input_is_a_warning_and_not_a_refusal(house: House) -> None:
+    closed = {**REFUND["input_schema"], "additionalProperties": False}
+    types.apply(house.db, SYSTEM, {**REFUND, "input_schema": closed})
+    browser = house.browser("policy_owner")
+    browser.get("/policies/refund")
+    misspelt = POLICY.replace("input.amount_cents", "input.amout_cents")
+    browser.post("/policies/refund/validate", source=misspelt)
+    assert "The document is sound." in browser.text
+    assert "perhaps amount_cents is meant" in browser.text
+    browser.post("/policies/refund", source=misspelt)
+    assert "/policies/refund/2" == browser.path
+    assert "Warning: /stakes/rules/0/when asks for input.amout_cents" in browser.notice

@@ -1,5 +1,6 @@
 """The main job in the browser: claim, judge, rule, and what stands in the way."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -73,6 +74,7 @@ def test_an_override_without_a_reason_says_so_and_keeps_what_was_typed(house: Ho
     assert 422 == browser.status
     assert "I typed this.</textarea>" in browser.text
     assert 'id="reason_code-error"' in browser.text
+    assert "Choose a reason." in browser.text
     assert 'value="deny" checked' in browser.text
 
 
@@ -151,8 +153,41 @@ def test_snoozed_released_and_taken_away_reviews_go_back(house: House) -> None:
     browser.get(path)
     browser.post(f"{path}/claim")
     browser.post(f"{path}/snooze", token=browser.token, minutes="60")
-    assert "The review is put off." == browser.notice
+    assert re.fullmatch(r"Snoozed until .*\d\d:\d\d\.", browser.notice)
     assert "1 snoozed" in browser.text
+    assert "Snoozed: it is back in the queue" in browser.get(path)
+
+
+@pytest.mark.parametrize("act", ["snooze", "release"])
+def test_a_snooze_and_a_release_can_be_undone_from_the_notice_until_somebody_takes_the_review(
+    house: House, act: str
+) -> None:
+    path = f"/reviews/{house.submit()['review']['id']}"
+    browser, other = house.browser("reviewer"), house.browser("other")
+    browser.post(f"{path}/claim")
+    browser.post(f"{path}/{act}", token=browser.token, minutes="60")
+    assert f'action="{path}/undo"' in browser.text
+    browser.post(f"{path}/undo")
+    assert (path, "Taken back: you hold the review again.") == (browser.path, browser.notice)
+    browser.post(f"{path}/{act}", token=browser.token, minutes="60")
+    other.post(f"{path}/claim")
+    browser.post(f"{path}/undo")
+    assert (409, "Somebody else has taken this review, so you cannot take it back.") == (browser.status, browser.notice)
+
+
+def test_no_undo_is_offered_for_a_verdict_nor_to_a_lead_for_what_they_took_away(house: House) -> None:
+    path = f"/reviews/{house.submit()['review']['id']}"
+    browser, lead = house.browser("reviewer"), house.browser("lead")
+    browser.post(f"{path}/claim")
+    lead.get(path)
+    lead.post(f"{path}/release", token="")
+    assert "/undo" not in lead.text
+    browser.get(path)
+    browser.post(f"{path}/claim")
+    browser.post(f"{path}/verdict", token=browser.token, action="approve", outcome="approve")
+    assert "/undo" not in browser.text
+    browser.post(f"{path}/undo")
+    assert (409, "This review is settled.") == (browser.status, browser.notice)
 
 
 def test_payload_is_text_never_markup(house: House) -> None:

@@ -80,6 +80,26 @@ def test_cookies_are_out_of_reach_of_scripts_and_bound_to_https_where_there_is_h
     assert "Domain" not in cookie
 
 
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({"referer": "http://testserver/reviews/rev_1?x=1"}, "/sign-in?next=%2Freviews%2Frev_1%3Fx%3D1"),
+        ({"hx-current-url": "http://testserver/reviews/rev_1#top"}, "/sign-in?next=%2Freviews%2Frev_1"),
+        ({"referer": "https://evil.example//evil.example"}, "/sign-in"),
+        ({"referer": "http://[broken"}, "/sign-in"),
+        ({}, "/sign-in"),
+    ],
+)
+def test_a_form_of_an_ended_session_leads_back_to_the_page_that_it_stood_on(
+    house: House, headers: dict[str, str], wanted: str
+) -> None:
+    client = house.browser().client
+    client.cookies.set("handrail_session", "ended")
+    answer = client.post("/reviews/rev_1/verdict", data={"rationale": "x"}, headers=headers, follow_redirects=False)
+    assert (303, wanted) == (answer.status_code, answer.headers["location"])
+    assert "Your session has ended." in client.get(wanted).text
+
+
 def test_a_page_that_htmx_asks_for_moves_the_window_to_the_sign_in_page(house: House) -> None:
     answer = house.browser().client.get("/queue", headers={"HX-Request": "true"}, follow_redirects=False)
     assert "/sign-in?next=%2Fqueue" == answer.headers["HX-Redirect"]
