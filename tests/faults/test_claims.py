@@ -68,6 +68,7 @@ class Crowd:
 
     def _claim(self, calls: list[Call], who: str, review: str | None) -> None:
         path, asked = (f"/reviews/{review}/claim", {"review": review}) if review else ("/claims", {})
+        self._doors[who].connect()
         self._gate.wait()
         start = time.monotonic()
         answer = self._doors[who].ask("POST", path, {})
