@@ -104,10 +104,12 @@ class Door:
             raw = None if body is None else json.dumps(body).encode()
             connection.request(method, f"/api/v1{path}", raw, self._headers(headers))
             with connection.getresponse() as came:
-                text = came.read().decode()
-            answer = Answer(came.status, text, {k.lower(): v for k, v in came.getheaders()}, time.monotonic() - started)
-            if came.status != 204 and not answer.headers.keys() & {"content-length", "transfer-encoding"}:
-                raise http.client.IncompleteRead(b"")  # cut off among the headers, which http.client lets pass
+                told = came.read()
+            answer = Answer(
+                came.status, told.decode(), {k.lower(): v for k, v in came.getheaders()}, time.monotonic() - started
+            )
+            if not _is_whole(came.status, answer.headers, told):
+                raise http.client.IncompleteRead(told)  # cut off among the headers, which http.client lets pass
             if not self._keep or came.will_close:
                 self.close()
         except (OSError, http.client.HTTPException):
@@ -115,6 +117,11 @@ class Door:
             answer = Answer(0, CUT if sent else REFUSED, {}, time.monotonic() - started)
         self.record.see(f"{method} {path}", answer)
         return answer
+
+    def connect(self) -> None:
+        """Connect anew, so that a server that closes idle connections does not spoil the next request."""
+        self.close()
+        self._connected()
 
     def close(self) -> None:
         if self._connection:
@@ -130,6 +137,10 @@ class Door:
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         known = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         return known | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+def _is_whole(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    return status == 204 or "transfer-encoding" in headers or headers.get("content-length") == str(len(body))
 
 
 def insist(door: Door, stop: threading.Event, ask: Callable[[], Answer]) -> tuple[Answer, int]:

@@ -1,6 +1,5 @@
 """Owns how much is broken (HANDRAIL_FAULTS=full, else little), the sites to break, and the table at the end."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.site import Site
+from tests.faults.site import FULL, Site
 
-FULL = os.environ.get("HANDRAIL_FAULTS") == "full"
 Report = Callable[..., None]
 NewSite = Callable[..., Site]
 
@@ -22,7 +20,7 @@ class Amount:
     kills: int = 50 if FULL else 2
     stops: int = 12 if FULL else 1
     rounds: int = 200 if FULL else 2
-    claimers: int = 500 if FULL else 60
+    claimers: int = 500 if FULL else 40
     fences: int = 20 if FULL else 1
     clock_decisions: int = 400 if FULL else 10
     apps: int = 2 if FULL else 1
@@ -31,11 +29,12 @@ class Amount:
     network_rounds: int = 5 if FULL else 1
     frozen_seconds: float = 3 if FULL else 0.3
     delay_seconds: float = 1 if FULL else 0.02  # each way
+    delayed_seconds: float = 20 if FULL else 0.3
     images: int = 60 if FULL else 4
     restarts: int = 20 if FULL else 1
     contenders: int = 64 if FULL else 24
     contention_seconds: float = 60 if FULL else 2
-    seeds: int = 20 if FULL else 2
+    seeds: int = 20 if FULL else 1
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Owns the real processes under test: start, kill, pause, end politely, start again. Must not know what is asked."""
+"""Owns the servers and workers under test: start, kill, pause, end, start again. Must not know what is asked."""
 
 import http.client
 import os
@@ -7,10 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
+
+import uvicorn
+
+from app.main import create_app
+from tests.conftest import settings_for
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
@@ -96,6 +102,28 @@ class App(Process):
             return 0
         finally:
             asked.close()
+
+
+class Here:
+    """A server in this process: quick to start, and a fault can be put into it."""
+
+    def __init__(self, url: str) -> None:
+        self.port = free_port()
+        app = create_app(settings_for(url))
+        self._server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_config=None, access_log=False))
+        self._thread = threading.Thread(target=self._server.run)
+
+    def start(self) -> Self:
+        self._thread.start()
+        started = time.monotonic()
+        while not self._server.started:
+            assert time.monotonic() - started < START_SECONDS, "the server does not start"
+            time.sleep(0.01)
+        return self
+
+    def kill(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
 
 
 def worker(url: str, folder: Path, **env: str) -> Process:

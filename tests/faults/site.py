@@ -1,5 +1,6 @@
 """Owns one installation under test: a furnished database, its processes, its clients, and the judgement at the end."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from app.store.db import Database
 from tests.factories import POLICY, REFUND, key, person, put_policy
 from tests.faults import history
 from tests.faults.clients import Call, Client, Door, Record, Reviewer, Submitter, finish, submission
-from tests.faults.servers import App, Process, worker
+from tests.faults.servers import App, Here, Process, worker
 
+FULL = os.environ.get("HANDRAIL_FAULTS") == "full"
 REVIEWERS = 6
 
 
@@ -25,7 +27,7 @@ class Site:
         self.folder = folder
         self.lease = lease
         self.record = Record()
-        self.processes: list[Process] = []
+        self.processes: list[Process | Here] = []
         self._doors: list[Door] = []
         self.db = Database(url, pool_size=5)
         types.apply(self.db, SYSTEM, {**REFUND, "lease": f"{lease}s"})
@@ -40,6 +42,17 @@ class Site:
 
     def app(self, *options: str, url: str = "", **env: str) -> App:
         made = App(url or self.url, self.folder, *options, **env)
+        self.processes.append(made)
+        return made.start()
+
+    def serve(self, processes: int = 1) -> list[int]:
+        """Ports of servers that nobody will break: processes in the full run, else one in this process."""
+        if FULL:
+            return [self.app().port for _ in range(processes)]
+        return [self.here().port]
+
+    def here(self) -> Here:
+        made = Here(self.url)
         self.processes.append(made)
         return made.start()
 

@@ -81,7 +81,7 @@ def test_what_the_database_gives_up_is_retried_and_no_client_sees_it(
 ) -> None:
     if not site.db.is_sqlite:
         in_postgres(site.url, TROUBLE)
-    ports = [site.app().port for _ in range(1 if site.db.is_sqlite else amount.apps)]
+    ports = site.serve(1 if site.db.is_sqlite else 2)
     marks, key = Marks(), site.keys["service"]
     crowd = [Contender(marks, site.record, ports, key, f"con{n}") for n in range(amount.contenders - 8)]
     people = [Reviewer(site.record, ports, site.keys[name], name) for name in (*site.reviewers, "rev0", "rev1")]

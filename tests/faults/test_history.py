@@ -1,51 +1,27 @@
 """The judge is judged on the product itself: a fault that is put in is found, and without one nothing is found."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-import uvicorn
 
 from app.actions import _settle, verdicts
-from app.main import create_app
 from app.store import decisions, reviews, tables
 from app.store.db import new_id
-from tests.conftest import settings_for
 from tests.faults import history
 from tests.faults.clients import Call, Reviewer, submission
 from tests.faults.conftest import NewSite
-from tests.faults.servers import free_port
-from tests.faults.site import Site, until
+from tests.faults.site import Site
 
 Here = tuple[Site, int]
 
 
 @pytest.fixture
-def serve_here(new_site: NewSite) -> Iterator[Callable[[str], Here]]:
+def here(new_site: NewSite, sqlite_url: str) -> Here:
     """A site whose server runs in this process, so that a fault can be put into it: (site, port)."""
-    running = []
-
-    def serve(url: str) -> Here:
-        site, port = new_site(url), free_port()
-        config = uvicorn.Config(create_app(settings_for(url)), port=port, log_config=None, access_log=False)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run)
-        running.append((server, thread))
-        thread.start()
-        until(lambda: server.started, 20, "the server starts")
-        return site, port
-
-    yield serve
-    for server, thread in running:
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture
-def here(serve_here: Callable[[str], Here], sqlite_url: str) -> Here:
-    return serve_here(sqlite_url)
+    site = new_site(sqlite_url)
+    return site, site.here().port
 
 
 def client(here: Here, name: str) -> Reviewer:
@@ -100,10 +76,11 @@ def test_a_lease_that_does_not_hold_is_noticed(here: Here, monkeypatch: pytest.M
 
 
 def test_a_unique_constraint_that_is_gone_is_noticed(
-    serve_here: Callable[[str], Here], fresh_postgres_url: str, monkeypatch: pytest.MonkeyPatch,
+    new_site: NewSite, fresh_postgres_url: str, monkeypatch: pytest.MonkeyPatch,
     in_postgres: Callable[..., None],
 ) -> None:  # fmt: skip
-    here = serve_here(fresh_postgres_url)
+    site = new_site(fresh_postgres_url)
+    here = site, site.here().port
     in_postgres(fresh_postgres_url, "ALTER TABLE decision DROP CONSTRAINT uq_decision_service_external_id")
     monkeypatch.setattr(decisions, "by_external_id", lambda *_: {})
     monkeypatch.setattr(decisions, "insert_missing", _insert)

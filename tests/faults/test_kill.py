@@ -28,7 +28,7 @@ def test_what_was_acknowledged_survives_kill_9(
     new_site: NewSite, database_url: str, amount: Amount, report: Report
 ) -> None:
     site = new_site(database_url, lease=LEASE)
-    apps = [site.app() for _ in range(1 if site.db.is_sqlite else 2)]
+    apps = [site.app() for _ in range(1 if site.db.is_sqlite else amount.apps)]
     worker = site.worker()
     with site.loaded([app.port for app in apps]):
         for _ in range(amount.kills):

@@ -15,7 +15,8 @@ from app.domain.access import SYSTEM, Actor, Grant
 from app.domain.errors import HandrailError
 from app.store.db import Database
 from tests.actions.test_queue_machine import POLICY, TYPE, QueueMachine
-from tests.faults.conftest import FULL, Amount, Report
+from tests.faults.conftest import Amount, Report
+from tests.faults.site import FULL
 
 ID = re.compile(r"\b(?:dec|rev|evt|ver|usr|key)_[0-9a-f-]{36}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
