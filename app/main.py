@@ -18,7 +18,12 @@ from app.worker import Worker
 
 def create_app(settings: Settings, *, embed_worker: bool = False, database: Database | None = None) -> FastAPI:
     """The whole application. `database` stands in for the one the settings name, for tests."""
-    db = database or Database(settings.database_url, pool_size=settings.pool_size)
+    db = database or Database(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        read_url=settings.read_database_url,
+        pooled=settings.database_pooled,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -18,15 +18,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from uuid_utils.compat import uuid7
 
 from app.domain.errors import Malformed, Unavailable
+from app.store._replica import Replica
 
+Kind = Literal["read", "survey", "write"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
 RETRIES = 5
 # serialization_failure, deadlock_detected, and unique_violation: a twin was faster, so the second try finds its row
 RETRIABLE = ("40001", "40P01", "23505")
-PG_OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+PG_LIMITS = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
 BUSY_SECONDS = 15
+SOON_GONE = {"connect_timeout": 2, "tcp_user_timeout": 3000}  # a replica that does not answer is soon given up
 log = logging.getLogger(__name__)
 
 
@@ -124,10 +127,19 @@ _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.inser
 class Database:
     """One database by URL (`sqlite:///path` or `postgresql://...`). `offset` moves its clock, for tests.
 
-    `read()` and `write()` raise Unavailable when the database is away, full or too busy.
+    `read_url` is a replica for reads that may be a little late; `pooled` says that PgBouncer in transaction mode is
+    between us and PostgreSQL. `read()` and `write()` raise Unavailable when the database is away, full or too busy.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, offset: timedelta = timedelta()) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        offset: timedelta = timedelta(),
+        read_url: str | None = None,
+        pooled: bool = False,
+    ) -> None:
         self.url = driver_url(url)
         self.offset = offset
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
@@ -136,13 +148,41 @@ class Database:
             self._reader = _sqlite_engine(self.url, pool_size, read_only=True)
             self._writer = _sqlite_engine(self.url, 1, read_only=False)
         else:
-            self._writer = _postgres_engine(self.url, pool_size)
+            self._writer = _postgres_engine(self.url, pool_size, pooled=pooled)
             self._reader = self._writer.execution_options(postgresql_readonly=True)
+        self.replica = self._replica(read_url, pool_size, pooled) if read_url else None
+
+    def _replica(self, url: str, pool_size: int, pooled: bool) -> Replica:
+        parsed = driver_url(url)
+        if self.is_sqlite or parsed.get_backend_name() == "sqlite":
+            raise Malformed("A read replica needs PostgreSQL: HANDRAIL_READ_DATABASE_URL is for that alone.")
+        engine = _postgres_engine(parsed, pool_size, pooled=pooled, **SOON_GONE)
+        return Replica(engine.execution_options(postgresql_readonly=True), self._reader)
 
     @contextmanager
     def read(self) -> Iterator[ReadTx]:
-        with _failures_named(), self._reader.begin() as connection:
+        """Read what is committed: of the primary, always."""
+        with self._reading(self._reader) as tx:
+            yield tx
+
+    @contextmanager
+    def _reading(self, engine: sa.Engine) -> Iterator[ReadTx]:
+        with _failures_named(), engine.begin() as connection:
             yield ReadTx(connection, self.offset)
+
+    @contextmanager
+    def read_replica(self) -> Iterator[ReadTx]:
+        """Read what the replica has. Raises Unavailable when it is away."""
+        assert self.replica is not None
+        with self._reading(self.replica.engine) as tx:
+            yield tx
+
+    def mark(self) -> int | None:
+        """What `Action.after` takes: all that is committed by now is before it. None where there is no replica."""
+        if self.replica is None:
+            return None
+        with _failures_named():
+            return self.replica.mark()
 
     @contextmanager
     def write(self) -> Iterator[WriteTx]:
@@ -161,6 +201,8 @@ class Database:
         return self._writer
 
     def close(self) -> None:
+        if self.replica:
+            self.replica.close()
         self._reader.dispose()
         self._writer.dispose()
 
@@ -171,16 +213,27 @@ class Action(Generic[P, R]):
     `within(tx, ...)` does the same inside a transaction that is open already.
     """
 
-    def __init__(self, function: Callable[Concatenate[Any, P], R], *, kind: Literal["read", "write"]) -> None:
+    def __init__(self, function: Callable[Concatenate[Any, P], R], *, kind: Kind, mark: int | None = None) -> None:
         update_wrapper(self, function)
         self.within = function
         self.kind = kind
+        self.mark = mark
 
     def __call__(self, db: Database, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if self.kind == "write":
             return self._written(db, *args, **kwargs)
+        if self.kind == "survey" and db.replica and db.replica.fit(self.mark):
+            try:
+                with db.read_replica() as tx:
+                    return self.within(tx, *args, **kwargs)
+            except (DBAPIError, Unavailable) as error:
+                db.replica.failed(error)
         with db.read() as tx:
             return self.within(tx, *args, **kwargs)
+
+    def after(self, mark: int | None) -> "Action[P, R]":
+        """The same survey, which sees all that was committed when `Database.mark` was asked."""
+        return Action(self.within, kind=self.kind, mark=mark)
 
     def _written(self, db: Database, /, *args: P.args, **kwargs: P.kwargs) -> R:
         for attempt in range(RETRIES):
@@ -203,8 +256,16 @@ def writes(function: Callable[Concatenate[WriteTx, P], R]) -> Action[P, R]:
 
 
 def reads(function: Callable[Concatenate[ReadTx, P], R]) -> Action[P, R]:
-    """Make an action of a function over a read-only transaction."""
+    """Make an action of a function over a read-only transaction, which sees all that is committed."""
     return Action(function, kind="read")
+
+
+def surveys(function: Callable[Concatenate[ReadTx, P], R]) -> Action[P, R]:
+    """Make an action as `reads` does, of what may be some seconds late: it is read of the replica where there is one.
+
+    For lists, figures, searches and exports. Never for what somebody has just written, nor for who may do what.
+    """
+    return Action(function, kind="survey")
 
 
 def driver_url(url: str) -> sa.URL:
@@ -262,12 +323,23 @@ def _sqlite_engine(url: sa.URL, pool_size: int, *, read_only: bool) -> sa.Engine
     return engine
 
 
-def _postgres_engine(url: sa.URL, pool_size: int) -> sa.Engine:
-    return sa.create_engine(
+def _postgres_engine(url: sa.URL, pool_size: int, *, pooled: bool, **connect: Any) -> sa.Engine:
+    options = " ".join(f"-c {name}={value}" for name, value in PG_LIMITS.items())
+    # PgBouncer in transaction mode: no start-up options, no prepared statements, nothing that outlives a transaction.
+    session = {"prepare_threshold": None} if pooled else {"options": f"-c timezone=UTC {options}"}
+    engine = sa.create_engine(
         url,
         pool_size=pool_size,
         max_overflow=5,
         pool_timeout=10,
         pool_pre_ping=True,
-        connect_args={"options": PG_OPTIONS, "connect_timeout": 5},
+        connect_args={"connect_timeout": 5, **session, **connect},
     )
+    if pooled:
+        limits = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in PG_LIMITS.items())
+
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql(limits)
+
+    return engine
