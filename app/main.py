@@ -28,7 +28,7 @@ def create_app(settings: Settings, *, embed_worker: bool = False, database: Data
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake, watch = Intake(db), Watch(db)
-        worker = Worker(db, "embedded") if embed_worker else None
+        worker = Worker(db) if embed_worker else None
         app.state.intake, app.state.watch = intake, watch
         intake.start()
         watch.start()

@@ -63,7 +63,7 @@ def worker() -> None:
     with database(any_schema=True) as db:
         _make_ready(db)
         configure(settings.log_format, settings.log_level)
-        one = Worker(db, f"worker-{os.getpid()}")
+        one = Worker(db)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: one.stop_soon())
         one.run()

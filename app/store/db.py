@@ -84,6 +84,10 @@ class ReadTx:
             self._now = moment.astimezone(UTC) + self._offset
         return self._now
 
+    def size(self) -> int:
+        """The size of the database in bytes."""
+        return int(self.connection.exec_driver_sql(_SIZES[self.connection.dialect.name]).scalar_one())
+
 
 class WriteTx(ReadTx):
     """A transaction that may change rows; it commits when the block that opened it ends well."""
@@ -120,6 +124,10 @@ class WriteTx(ReadTx):
 _CLOCKS = {
     "postgresql": "SELECT clock_timestamp()",
     "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
+}
+_SIZES = {
+    "postgresql": "SELECT pg_database_size(current_database())",
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
 }
 _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -301,7 +309,12 @@ def _failures_named() -> Iterator[None]:
 
 def _sqlite_engine(url: sa.URL, pool_size: int, *, read_only: bool) -> sa.Engine:
     engine = sa.create_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=30, connect_args={"timeout": BUSY_SECONDS}
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=30,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -333,6 +346,7 @@ def _postgres_engine(url: sa.URL, pool_size: int, *, pooled: bool, **connect: An
         max_overflow=5,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"connect_timeout": 5, **session, **connect},
     )
     if pooled:
