@@ -1,10 +1,11 @@
 """Owns transactions and the whole dialect seam: Database, ReadTx, WriteTx, `reads`, `writes`. Must not know a table."""
 
+import json
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
@@ -84,6 +85,10 @@ class ReadTx:
             self._now = moment.astimezone(UTC) + self._offset
         return self._now
 
+    def among(self, column: sa.ColumnElement[str], values: Iterable[str]) -> sa.ColumnElement[bool]:
+        """`column` is one of many `values`, which travel as one parameter: a third of the cost of a long IN."""
+        return _AMONG[self.connection.dialect.name](column, list(values))
+
     def size(self) -> int:
         """The size of the database in bytes."""
         return int(self.connection.exec_driver_sql(_SIZES[self.connection.dialect.name]).scalar_one())
@@ -125,6 +130,18 @@ _CLOCKS = {
     "postgresql": "SELECT clock_timestamp()",
     "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
 }
+
+
+def _among_array(column: sa.ColumnElement[str], values: list[str]) -> sa.ColumnElement[bool]:
+    return column == sa.any_(sa.bindparam(None, values, type_=postgresql.ARRAY(sa.Text())))
+
+
+def _among_json(column: sa.ColumnElement[str], values: list[str]) -> sa.ColumnElement[bool]:
+    given = sa.func.json_each(json.dumps(values)).table_valued("value")
+    return column.in_(sa.select(given.c.value))
+
+
+_AMONG = {"postgresql": _among_array, "sqlite": _among_json}
 _SIZES = {
     "postgresql": "SELECT pg_database_size(current_database())",
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
