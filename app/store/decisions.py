@@ -79,7 +79,7 @@ def _pending(decision_id: str) -> sa.Update:
 
 def ended(tx: ReadTx, ids: Iterable[str]) -> set[str]:
     """Which of the decisions are no longer pending."""
-    query = sa.select(decision.c.id).where(decision.c.id.in_(sorted(ids)), decision.c.status != "pending")
+    query = sa.select(decision.c.id).where(tx.among(decision.c.id, ids), decision.c.status != "pending")
     return {row.id for row in tx.rows(query)}
 
 
