@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check bench
+.PHONY: help demo test faults check bench
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -18,6 +18,9 @@ demo: $(READY) ## a running Handrail with sample types, people and a simulated A
 
 test: $(READY) ## every test, on SQLite and PostgreSQL
 	$(BIN)/pytest -n 2
+
+faults: $(READY) ## servers and databases broken on purpose, in full; prints a table (about half an hour)
+	HANDRAIL_FAULTS=full $(BIN)/pytest tests/faults -p no:xdist
 
 check: $(READY) ## lint, format, types, imports
 	$(BIN)/ruff check .

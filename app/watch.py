@@ -27,12 +27,14 @@ class Watch:
         self._somebody = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._look_forever())
 
     async def stop(self) -> None:
-        """Let every waiter go with what is known now."""
+        """Let every waiter go with what is known now; who comes later does not wait. May be called again."""
+        self._stopping = True
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -41,6 +43,8 @@ class Watch:
 
     async def ended(self, decision_id: str, seconds: float) -> None:
         """Return when the decision is no longer pending, or after `seconds`."""
+        if self._stopping:
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(decision_id, set()).add(future)
         self._somebody.set()

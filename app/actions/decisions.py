@@ -78,7 +78,7 @@ class _Batch:
         self._keep_answers()
         settled = [outcome for outcome in self.outcomes if outcome is not None]
         if len(settled) < len(self.items):
-            raise AssertionError("a submission has no outcome")  # its transaction must fall, not the one who flushes
+            raise AssertionError("a submission has no outcome")  # else each after it would get another's answer
         return settled
 
     def _open(self) -> list[int]:

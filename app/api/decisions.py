@@ -16,6 +16,7 @@ from app.api.calls import Answer, Asker, Posted, body, database, encode, perform
 from app.api.openapi import MATCH_AND_WAIT, UNCHANGED, answers, takes
 from app.api.params import DecisionQuery, Wait, from_cursor, paged
 from app.domain.access import SIGNED_IN, Permission, declare
+from app.store.db import request_begins
 
 router = APIRouter(tags=["decisions"])
 _PREFER: Final = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?=\s*(?:[,;]|$))')
@@ -43,6 +44,7 @@ async def get_decision(request: Request, actor: Asker, decision_id: str, query: 
     found = await _look(request, actor, decision_id)
     if seconds and found["status"] == "pending":
         await request.app.state.watch.ended(decision_id, seconds)
+        request_begins()
         found = await _look(request, actor, decision_id)
     response = _tagged(request, found)
     if preferred:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.canonical import MAX_BODY
-from app.store.db import new_id
+from app.store.db import new_id, request_begins, request_rests
 
 _OURS: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 log = structlog.get_logger("handrail.http")
@@ -30,12 +30,14 @@ class Frame:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        request_begins()
         started, status = time.perf_counter(), 500
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                request_rests()
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 

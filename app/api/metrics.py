@@ -1,36 +1,44 @@
-"""Owns what Prometheus is told: counts and latencies of this process, and the queues as the database has them now."""
+"""Owns what Prometheus is told: counts and latencies, and the queues as the database has them now.
 
+Under `serve --workers N` the counts are those of all processes together, dead ones too: ADR 0009.
+"""
+
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from app.actions.reading import queue_stats
 from app.domain.errors import Unavailable
 from app.store.db import Database
 
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the name is prometheus_client's, which looks at it when it is imported
 FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """One per app, with its own registry."""
+    """One per app, with its own registry. Where processes share a folder, the registry reads what all have counted."""
 
     def __init__(self, db: Database) -> None:
         self.registry = CollectorRegistry()
+        shared = os.environ.get(SHARED_FOLDER)
+        own = None if shared else self.registry
+        if shared:
+            MultiProcessCollector(self.registry, shared)  # type: ignore[no-untyped-call]
         self.decisions = Counter(
             "handrail_decisions", "Decisions taken in, by type and tier.", ["decision_type", "tier"],
-            registry=self.registry,
+            registry=own,
         )  # fmt: skip
-        self.verdicts = Counter("handrail_verdicts", "Verdicts given, by action.", ["action"], registry=self.registry)
+        self.verdicts = Counter("handrail_verdicts", "Verdicts given, by action.", ["action"], registry=own)
         self.submit_seconds = Histogram(
             "handrail_submit_seconds", "From the body to the answer of a submission.", buckets=FINE,
-            registry=self.registry,
+            registry=own,
         )  # fmt: skip
-        self.claim_seconds = Histogram(
-            "handrail_claim_seconds", "How long a claim takes.", buckets=FINE, registry=self.registry
-        )
+        self.claim_seconds = Histogram("handrail_claim_seconds", "How long a claim takes.", buckets=FINE, registry=own)
         self.registry.register(_Queues(db))
 
     def text(self) -> bytes:

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api import problems, submit
 from app.api.frame import limited, request_id_of, write_line
+from app.store.db import request_begins
 
 DOORS = {route.path: route.endpoint for route in submit.ROUTES}
 
@@ -25,6 +26,7 @@ async def go(app: Starlette, scope: Scope, receive: Receive, send: Send) -> None
     scope["app"] = app
     request_id = request_id_of(scope)
     scope.setdefault("state", {})["request_id"] = request_id
+    request_begins()
     started, status = time.perf_counter(), 500
 
     async def answer(message: Message) -> None:

@@ -5,14 +5,15 @@ import os
 import signal
 import socket
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
-import uvicorn
 from fastapi import FastAPI
 
 from app.actions import health
 from app.commands._desk import database, must_be_at_head, say
+from app.commands._processes import Server, Supervisor
 from app.domain.errors import HandrailError
 from app.logs import configure
 from app.main import create_app
@@ -22,8 +23,6 @@ from app.store.db import Database
 from app.worker import Worker
 
 log = logging.getLogger(__name__)
-EMBED = "HANDRAIL_EMBED_WORKER"  # how `serve --workers N` tells its processes; not a setting
-GRACE = 10  # seconds that requests in flight get at shutdown
 MAX_SKEW = 5  # seconds
 NO_SECRET = "HANDRAIL_SECRET_KEY is not set: give it a random text of 32 characters or more."  # noqa: S105
 
@@ -51,10 +50,11 @@ def serve(
         if db.is_sqlite and workers > 1:
             raise HandrailError("SQLite serves with one process; use PostgreSQL for --workers above 1.")
         _make_ready(db)
+    listener = listen(host, port)
     if workers == 1:
-        run(settings, listen(host, port), embed_worker=not no_worker)
+        run(settings, listener, embed_worker=not no_worker)
     else:
-        _run_many(settings, host, port, workers, embed_worker=not no_worker)
+        run_many(settings, listener, workers, embed_worker=not no_worker)
 
 
 def worker() -> None:
@@ -93,41 +93,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(settings: Settings, listener: socket.socket, *, embed_worker: bool) -> None:
     """Serve in this process until stopped."""
-    configure(settings.log_format, settings.log_level)
-    app = create_app(settings, embed_worker=embed_worker)
-    host, port = listener.getsockname()[:2]
-    log.info("Handrail listens at %s, port %d", host, port)
-    config = uvicorn.Config(
-        app, access_log=False, log_config=None, timeout_graceful_shutdown=GRACE, **forwarding(settings)
-    )
+    app = served(settings, embed_worker)
+    log.info("Handrail listens at %s, port %d", *listener.getsockname()[:2])
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(app).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # the operator asked for it, and the server has shut down by now
     finally:
         listener.close()
 
 
-def forwarding(settings: Settings) -> dict[str, Any]:
-    """Whose X-Forwarded-For uvicorn believes: the trusted proxies', and by default nobody's."""
-    trusted = [str(network) for network in settings.trusted_proxies]
-    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}
-
-
-def served() -> FastAPI:
-    """The application as each process of `serve --workers N` makes it."""
-    settings = Settings()
+def run_many(settings: Settings, listener: socket.socket, count: int, *, embed_worker: bool) -> None:
+    """Serve in `count` processes until stopped; the first of them embeds the worker. Raises HandrailError."""
     configure(settings.log_format, settings.log_level)
-    return create_app(settings, embed_worker=os.environ.get(EMBED) == "1")
+    log.info("Handrail listens at %s, port %d, with %d processes", *listener.getsockname()[:2], count)
+    Supervisor(partial(served, settings, embed_worker), listener, count).run()
 
 
-def _run_many(settings: Settings, host: str, port: int, workers: int, *, embed_worker: bool) -> None:
-    listen(host, port).close()  # one sentence now, rather than one from each process
-    os.environ[EMBED] = "1" if embed_worker else "0"
-    uvicorn.run(
-        f"{__name__}:{served.__name__}", factory=True, host=host, port=port, workers=workers,
-        access_log=False, log_config=None, timeout_graceful_shutdown=GRACE, **forwarding(settings),
-    )  # fmt: skip
+def served(settings: Settings, embed_worker: bool, first: bool = True) -> FastAPI:
+    """The application as a process serves it, with its log; only the `first` process may embed the worker."""
+    configure(settings.log_format, settings.log_level)
+    return create_app(settings, embed_worker=embed_worker and first)
 
 
 def _make_ready(db: Database) -> None:

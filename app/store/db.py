@@ -2,7 +2,6 @@
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,8 +16,10 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from uuid_utils import uuid7
 
-from app.domain.errors import Malformed, Unavailable
-from app.store import _bulk
+from app.domain.errors import Malformed
+from app.store import _bulk, _patience
+from app.store._patience import request_begins as request_begins
+from app.store._patience import request_rests as request_rests
 from app.store._standing import Kept, Standing, kept
 
 P = ParamSpec("P")
@@ -30,8 +31,12 @@ Row = Mapping[str, Any]
 RETRIES = 5
 # serialization_failure, deadlock_detected, and unique_violation: a twin was faster, so the second try finds its row
 RETRIABLE = ("40001", "40P01", "23505")
-PG_OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-BUSY_SECONDS = 15
+# the classes of a connection, resources, an operator, the system; a standby; a session or a lock that timed out
+AWAY = ("08", "53", "57", "58", "25006", "25P03", "55P03")
+PG_OPTIONS = "-c timezone=UTC -c statement_timeout=7s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+# A peer that is gone is noticed by the kernel, and see _patience for one that is there and says nothing.
+PG_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+BUSY_SECONDS = 10
 log = logging.getLogger(__name__)
 
 
@@ -147,7 +152,7 @@ class Database:
         self.offset = offset
         self._standing = Standing()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._writer_lock: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._writer_lock: AbstractContextManager[Any] = _patience.WriterLock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             self._reader = _sqlite_engine(self.url, pool_size, read_only=True)
             self._writer = _sqlite_engine(self.url, 1, read_only=False)
@@ -169,6 +174,9 @@ class Database:
     def hold_schema_lock(self, tx: WriteTx) -> None:
         """Let one migration run at a time; SQLite's BEGIN IMMEDIATE does it already."""
         if not self.is_sqlite:
+            _patience.be_endless(tx.connection)
+            tx.run(sa.text("SET LOCAL statement_timeout = 0"))
+            tx.run(sa.text("SET LOCAL lock_timeout = 0"))
             tx.run(sa.text("SELECT pg_advisory_xact_lock(4850321)"))
 
     @property
@@ -204,8 +212,12 @@ class Action(Generic[P, R]):
                 with db.write() as tx:
                     return self.within(tx, *args, **kwargs)
             except DBAPIError as error:
-                if attempt + 1 == RETRIES or getattr(error.orig, "sqlstate", None) not in RETRIABLE:
+                state = getattr(error.orig, "sqlstate", None)
+                last = attempt + 1 == RETRIES
+                if state not in RETRIABLE or (last and state == "23505"):
                     raise
+                if last:
+                    raise _patience.unavailable() from None
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
         raise AssertionError("unreachable")
 
@@ -241,23 +253,30 @@ def driver_url(url: str) -> sa.URL:
 
 @contextmanager
 def _failures_named(standing: Standing) -> Iterator[None]:
+    _patience.must_be_left()
     try:
         yield
     except DataError:
         raise Malformed("A value cannot be stored as text: it holds a character that is not allowed.") from None
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout) as error:
         original = getattr(error, "orig", None)
-        if getattr(original, "sqlstate", None) in RETRIABLE:
+        if not _away(error, getattr(original, "sqlstate", None) or ""):
             raise
         standing.forget()
         # The original may quote statement parameters, so only its class is kept.
         log.warning("database unavailable: %s", type(original or error).__name__)
-        raise Unavailable("The database cannot be reached or is too busy; try again in a moment.") from None
+        raise _patience.unavailable() from None
+
+
+def _away(error: Exception, state: str) -> bool:
+    if state in RETRIABLE:
+        return False
+    return isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) or state.startswith(AWAY)
 
 
 def _sqlite_engine(url: sa.URL, pool_size: int, *, read_only: bool) -> sa.Engine:
     engine = sa.create_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=30, connect_args={"timeout": BUSY_SECONDS}
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=_patience.POOL, connect_args={"timeout": BUSY_SECONDS}
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -280,11 +299,12 @@ def _sqlite_engine(url: sa.URL, pool_size: int, *, read_only: bool) -> sa.Engine
 
 
 def _postgres_engine(url: sa.URL, pool_size: int) -> sa.Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=pool_size,
         max_overflow=5,
-        pool_timeout=10,
+        pool_timeout=_patience.POOL,
         pool_pre_ping=True,
-        connect_args={"options": PG_OPTIONS, "connect_timeout": 5},
+        connect_args={"options": PG_OPTIONS, "connect_timeout": 3, **PG_KEEPALIVE},
     )
+    return _patience.teach(engine)

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from app.commands.server import forwarding
+from app.commands._processes import forwarding
 from app.settings import Settings
 from tests.cli.conftest import Handrail
 
