@@ -15,7 +15,7 @@ from app.store.db import Database
 MAX_GROUP = 500
 MAX_WAITING = 5_000
 log = logging.getLogger(__name__)
-Waiting = tuple[Submission, "asyncio.Future[Outcome]"]
+Waiting = tuple[Sequence[Submission], "asyncio.Future[Sequence[Outcome]]"]
 
 
 class Intake:
@@ -24,6 +24,7 @@ class Intake:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._waiting: list[Waiting] = []
+        self._count = 0
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self._task: asyncio.Task[None] | None = None
@@ -45,10 +46,15 @@ class Intake:
 
         Raises Unavailable when too many wait already, or the database is away.
         """
-        if self._stopping or len(self._waiting) >= MAX_WAITING:
+        return (await self.submit_all([submission]))[0]
+
+    async def submit_all(self, submissions: Sequence[Submission]) -> Sequence[Outcome]:
+        """The same for several, which share a transaction; answers in their order."""
+        if self._stopping or self._count >= MAX_WAITING:
             raise Unavailable("Too many submissions are waiting; try again in a moment.")
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((submission, future))
+        future: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((submissions, future))
+        self._count += len(submissions)
         self._wake.set()
         return await future
 
@@ -57,26 +63,36 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-                await self._flush(group)
+                await self._flush(self._next_group())
             if self._stopping:
                 return
 
+    def _next_group(self) -> Sequence[Waiting]:
+        """Callers in their order, until their submissions are enough; the first one always."""
+        size, callers = 0, 0
+        for submissions, _ in self._waiting:
+            if callers and size + len(submissions) > MAX_GROUP:
+                break
+            size, callers = size + len(submissions), callers + 1
+        group, self._waiting = self._waiting[:callers], self._waiting[callers:]
+        self._count -= size
+        return group
+
     async def _flush(self, group: Sequence[Waiting]) -> None:
         loop = asyncio.get_running_loop()
+        items = [one for submissions, _ in group for one in submissions]
         try:
-            answers = await loop.run_in_executor(self._thread, self._commit, [item for item, _ in group])
+            answers = await loop.run_in_executor(self._thread, self._commit, items)
         except Exception as error:
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), outcome in zip(group, answers, strict=True):
+        at = 0
+        for submissions, future in group:
+            mine, at = answers[at : at + len(submissions)], at + len(submissions)
             if not future.done():
-                if isinstance(outcome, BaseException) and not isinstance(outcome, HandrailError):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
+                _settle(future, mine)
 
     def _commit(self, items: Sequence[Submission]) -> Sequence[Outcome | Exception]:
         try:
@@ -95,3 +111,13 @@ class Intake:
             return submit_many(self._db, [item])[0]
         except Exception as error:
             return error
+
+
+def _settle(future: "asyncio.Future[Sequence[Outcome]]", outcomes: Sequence[Outcome | Exception]) -> None:
+    good: list[Outcome] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception) and not isinstance(outcome, HandrailError):
+            future.set_exception(outcome)
+            return
+        good.append(outcome)
+    future.set_result(good)

@@ -1,6 +1,5 @@
 """Owns the submit door: bare Starlette routes, one validation of the raw bytes, a ready answer. See ADR 0003."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -53,7 +52,7 @@ async def submit_batch(request: Request) -> Response:
     raw = await request.body()
     await known_or_refused(request)
     items = _items(parse(request, raw))
-    outcomes = await asyncio.gather(*(_one(request, presented, key, i, item) for i, item in enumerate(items)))
+    outcomes = await _all(request, presented, key, items)
     _refuse_whole(outcomes)
     results = [_result(request, outcome) for outcome in outcomes]
     return Response(f'{{"results":[{",".join(results)}]}}', media_type="application/json")
@@ -108,19 +107,23 @@ def _items(plain: Any) -> list[Any]:
     raise Invalid("The body is not a batch.", "invalid", (Fault(pointer, detail),))
 
 
-async def _one(request: Request, presented: str, key: str | None, place: int, item: Any) -> Outcome:
-    """One item's outcome; each item has its own fingerprint, and its own ticket under the batch's key."""
-    try:
-        print_ = fingerprint(item)
-        body = _checked(item)
-        ticket = key and f"{key}#{place}"
-        submission = Submission(presented, body, print_, ticket, "batch", request_id(request))
-        outcome = await _intake(request).submit(submission)
-    except HandrailError as refusal:
-        return refusal
-    if isinstance(outcome, Submitted):
-        _count(request, body, outcome)
-    return outcome
+async def _all(request: Request, presented: str, key: str | None, items: list[Any]) -> list[Outcome]:
+    """Every item's outcome; each has its own fingerprint, and its own ticket under the batch's key."""
+    outcomes: list[Outcome | None] = [None] * len(items)
+    good: dict[int, Submission] = {}
+    for place, item in enumerate(items):
+        try:
+            print_ = fingerprint(item)
+            ticket = key and f"{key}#{place}"
+            good[place] = Submission(presented, _checked(item), print_, ticket, "batch", request_id(request))
+        except HandrailError as refusal:
+            outcomes[place] = refusal
+    if good:
+        for place, outcome in zip(good, await _intake(request).submit_all(list(good.values())), strict=True):
+            outcomes[place] = outcome
+            if isinstance(outcome, Submitted):
+                _count(request, good[place].body, outcome)
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def _refuse_whole(outcomes: list[Outcome]) -> None:

@@ -11,6 +11,7 @@ from app.actions import exports
 from app.commands._desk import database, say
 from app.commands._record import faults
 from app.domain.access import SYSTEM
+from app.domain.errors import HandrailError
 from app.store.decisions import Filters
 
 
@@ -51,6 +52,8 @@ def verify(file: Annotated[Path, typer.Argument(help="An export in JSONL.", exis
     """Check an export offline: exit 0 when it is sound, 1 with what is wrong."""
     checked, wrong = 0, 0
     with file.open("rb") as lines:
+        if lines.peek(1)[:1] != b"{":
+            raise HandrailError(f"{file} is no JSONL export (an export in CSV is for reading; check the JSONL).")
         for checked, found in enumerate(faults(lines), 1):
             wrong += len(found)
             for fault in found:

@@ -79,6 +79,12 @@ def test_a_record_that_was_changed_is_found(name: str, handrail: Handrail, recor
     assert words in err
 
 
+def test_a_file_that_is_no_export_in_jsonl_is_refused_in_one_sentence(handrail: Handrail, tmp_path: Path) -> None:
+    code, out, err = handrail("verify", written(tmp_path / "record.csv", "id,type\n1,refund\n2,refund\n"))
+    assert (1, "", 1) == (code, out, len(err.splitlines()))
+    assert "JSONL" in err
+
+
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(
     handrail: Handrail, here: str, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
