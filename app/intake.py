@@ -14,6 +14,7 @@ from app.store.db import Database
 
 MAX_GROUP = 500
 MAX_WAITING = 5_000
+OUTAGE = 2.0  # seconds; a flush that fails sooner says nothing about the next
 log = logging.getLogger(__name__)
 Waiting = tuple[Sequence[Submission], "asyncio.Future[Sequence[Outcome]]"]
 
@@ -78,13 +79,20 @@ class Intake:
         self._count -= size
         return group
 
+    def _everybody(self) -> Sequence[Waiting]:
+        # Behind an outage nobody's turn comes before they have waited for too long.
+        waiting, self._waiting, self._count = self._waiting, [], 0
+        return waiting
+
     async def _flush(self, group: Sequence[Waiting]) -> None:
         loop = asyncio.get_running_loop()
+        started = loop.time()
         items = [one for submissions, _ in group for one in submissions]
         try:
             answers = await loop.run_in_executor(self._thread, self._commit, items)
         except Exception as error:
-            for _, future in group:
+            outage = isinstance(error, Unavailable) and loop.time() - started > OUTAGE
+            for _, future in (*group, *(self._everybody() if outage else ())):
                 if not future.done():
                     future.set_exception(error)
             return

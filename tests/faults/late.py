@@ -7,7 +7,7 @@ from tests.faults.clients import Door, Record, verdict
 
 
 def main() -> None:
-    door = Door(Record(), int(sys.argv[1]), sys.argv[2])
+    door = Door(Record(), int(sys.argv[1]), sys.argv[2], keep=False)
     claim = door.ask("POST", f"/reviews/{sys.argv[3]}/claim")
     tell(claim.status, claim.json)
     sys.stdin.readline()
