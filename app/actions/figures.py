@@ -34,17 +34,19 @@ class TypeFigures:
 
 @reads
 def by_type(tx: ReadTx, actor: Actor, hours: int = 24) -> dict[str, TypeFigures]:
-    """Figures by type slug, of the last `hours`; types without any are left out. Raises Forbidden."""
+    """Figures by type slug, of the last `hours` and what ran of the hour before; types without any are left out.
+
+    Raises Forbidden.
+    """
     actor.must(P.READ_POLICIES)
     since, found = tx.now() - timedelta(hours=hours), _Found()
     for row in stats.tiers(tx, since):
-        found[row.decision_type].tiers[row.tier] += row.n
-    for row in figures.open_by_type(tx):
-        found[row.decision_type].waiting, found[row.decision_type].overdue = row.waiting, int(row.overdue)
-    for row in figures.overrides_by_type(tx, since):
-        found[row.decision_type].overridden = row.n
-    for row in figures.overturned_by_type(tx, since):
-        found[row.decision_type].overturned = row.n
+        if row.what in TIERS:
+            found[row.decision_type].tiers[row.what] = row.n
+        else:
+            setattr(found[row.decision_type], row.what, row.n)
+    for slug, now in figures.open_by_type(tx).items():
+        found[slug].waiting, found[slug].overdue = now.waiting, now.overdue
     return found
 
 
@@ -58,13 +60,12 @@ def queues(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
     """Queues with open reviews of the types that the actor may review: {slug, title, waiting, held, overdue}."""
     actor.must(P.REVIEW)
     taker = reviews.Taker.of(actor)
-    return [_queue(tx, taker, row) for row in figures.queues(tx, taker.types)]
+    return [_queue(tx, taker, slug, title, now.overdue) for slug, title, now in figures.queues(tx, taker.types)]
 
 
-def _queue(tx: ReadTx, taker: reviews.Taker, row: Any) -> dict[str, Any]:
-    n = reviews.counts(tx, taker, row.slug)
-    held = int(n.held) + int(n.mine)
-    return {"slug": row.slug, "title": row.title, "waiting": int(n.waiting), "held": held, "overdue": int(row.overdue)}
+def _queue(tx: ReadTx, taker: reviews.Taker, slug: str, title: str, overdue: int) -> dict[str, Any]:
+    n = reviews.counts(tx, taker, slug)
+    return {"slug": slug, "title": title, "waiting": n.waiting, "held": n.held + n.mine, "overdue": overdue}
 
 
 @reads

@@ -8,10 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.domain.access import Actor, Permission
+from app.store import _tally
+from app.store._tally import IS_OPEN, Lane
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import decision, judgement, review, verdict
+from app.store.tables import decision, judgement, open_tally, review, verdict
 
+EXACT = 1_000  # up to so many open reviews are looked at one by one to count them
+ARMS = 100  # lanes in one statement; SQLite takes 500
 Key = tuple[int, datetime, str]  # (priority, due_at, id): the order of every queue
+ORDER = (review.c.priority, review.c.due_at, review.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,11 @@ class Taker:
     def of(cls, actor: Actor) -> "Taker":
         """What the actor's roles and scopes let them take; nobody's reviews for an actor that is no person."""
         return cls(str(actor.person_id), actor.types(Permission.REVIEW), actor.types(Permission.REVIEW_ESCALATED))
+
+    def may(self, decision_type: str, level: int) -> bool:
+        """Whether role and rung allow it."""
+        types = self.escalated if level else self.types
+        return types is None or decision_type in types
 
 
 def insert(tx: WriteTx, rows: Sequence[dict[str, Any]]) -> None:
@@ -53,15 +63,41 @@ def of_decisions(tx: ReadTx, ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
 
 
 def next_free(tx: WriteTx, taker: Taker, queue: str | None) -> sa.Row[Any] | None:
-    """The most urgent review that the taker may have now, held until commit; rows that others hold are skipped."""
-    query = (
-        sa.select(review)
-        .where(_in(queue), review.c.state == "open", *_free(tx.now()), *_permitted(taker))
-        .order_by(review.c.priority, review.c.due_at, review.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return tx.row(query)
+    """The most urgent review that the taker may have now, held until commit; rows that others hold are skipped.
+
+    Each lane is one walk along ix_review_lane that ends at the first free review; the lanes' first ones are compared.
+    """
+    lanes = [lane for lane in _tally.lanes(tx, queue) if taker.may(lane.decision_type, lane.level)]
+    for lane in _by_urgency(tx, taker, lanes):
+        query = sa.select(review).where(*_of(lane), *_takeable_now(tx, taker)).order_by(*ORDER).limit(1)
+        row = tx.row(query.with_for_update(skip_locked=True))
+        if row is not None:
+            return row
+    return None
+
+
+def _by_urgency(tx: ReadTx, taker: Taker, lanes: Sequence[Lane]) -> Sequence[Lane]:
+    """The lanes in which something is free, the one with the most urgent review first."""
+    if len(lanes) < 2:
+        return lanes
+    c = open_tally.c
+    named = sa.tuple_(c.queue, c.decision_type, c.level)
+    lane = sa.select(c.queue, c.decision_type, c.level).distinct().where(named.in_(lanes)).subquery()
+    free = sa.select(review.c.id).where(*_of(lane.c), *_takeable_now(tx, taker)).order_by(*ORDER).limit(1)
+    heads = sa.select(free.correlate(lane).scalar_subquery()).select_from(lane)
+    first = review.alias("first")
+    f = first.c
+    found = tx.rows(sa.select(f.queue, f.decision_type, f.level, f.priority, f.due_at, f.id).where(f.id.in_(heads)))
+    return [Lane(row.queue, row.decision_type, row.level) for row in sorted(found, key=_key)]
+
+
+def _of(lane: Any) -> tuple[sa.ColumnElement[bool], ...]:
+    c = review.c
+    return IS_OPEN, c.queue == lane.queue, c.decision_type == lane.decision_type, c.level == lane.level
+
+
+def _key(row: Any) -> Key:
+    return row.priority, row.due_at, row.id
 
 
 def takeable(tx: ReadTx, taker: Taker, review_id: str) -> bool:
@@ -89,40 +125,103 @@ def change(tx: WriteTx, review_id: str, token: int, values: dict[str, Any]) -> b
 NO_LEASE: dict[str, Any] = {"lease_holder": None, "lease_expires_at": None}
 
 
-def counts(tx: ReadTx, taker: Taker, queue: str | None) -> Any:
+@dataclass(slots=True)
+class Counts:
     """Open reviews: `waiting` free ones for the taker, `held` by others, `mine`, `snoozed`, `barred` to the taker."""
-    now = tx.now()
-    permitted = sa.and_(*_permitted(taker))
-    leased = sa.and_(review.c.lease_expires_at.is_not(None), review.c.lease_expires_at > now)
-    mine = sa.and_(leased, review.c.lease_holder == taker.person_id)
-    later = sa.and_(sa.not_(leased), review.c.available_at > now)
+
+    waiting: int = 0
+    held: int = 0
+    mine: int = 0
+    snoozed: int = 0
+    barred: int = 0
+
+
+def counts(tx: ReadTx, taker: Taker, queue: str | None) -> Counts:
+    """Exact up to 1,000 open reviews. Beyond, from the tally: those the taker has spoken in then count as waiting."""
+    tallied = _tally.open_reviews(tx, queue)
+    if sum(row.n for row in tallied) <= EXACT:
+        return _counted(tx, taker, queue)
+    found = Counts()
+    for row in tallied:
+        if _allowed(taker, row):
+            found.waiting += row.n
+        else:
+            found.barred += row.n
+    for row in _parked(tx, taker, queue):
+        found.held += row.held
+        found.mine += row.mine
+        if _allowed(taker, row):
+            found.snoozed += row.snoozed
+            found.waiting -= row.held + row.mine + row.snoozed
+        else:
+            found.barred -= row.held + row.mine
+    return found
+
+
+def _allowed(taker: Taker, row: Any) -> bool:
+    return taker.may(row.decision_type, row.level) and row.owner_id != taker.person_id
+
+
+def _parked(tx: ReadTx, taker: Taker, queue: str | None) -> Sequence[sa.Row[Any]]:
+    """Open reviews that are held or snoozed now, per type, level and owner: they all are in ix_review_parked."""
+    c, (leased, later) = review.c, _not_free(tx.now())
+    by = (c.decision_type, c.level, c.owner_id)
     query = sa.select(
-        _count(sa.and_(permitted, *_free(now))).label("waiting"),
-        _count(sa.and_(leased, review.c.lease_holder != taker.person_id)).label("held"),
-        _count(mine).label("mine"),
-        _count(sa.and_(permitted, later)).label("snoozed"),
-        _count(sa.and_(sa.not_(permitted), sa.not_(leased))).label("barred"),
-    ).where(_in(queue), review.c.state == "open")
-    return tx.connection.execute(query).one()
+        *by,
+        _count(leased & (c.lease_holder != taker.person_id)).label("held"),
+        _count(leased & (c.lease_holder == taker.person_id)).label("mine"),
+        _count(sa.not_(leased) & later).label("snoozed"),
+    )
+    return tx.rows(query.where(_in(queue), *PARKED).group_by(*by))
+
+
+def _counted(tx: ReadTx, taker: Taker, queue: str | None) -> Counts:
+    permitted, (leased, later) = sa.and_(*_permitted(taker)), _not_free(tx.now())
+    query = sa.select(
+        _count(sa.and_(permitted, *_free(tx.now()))),
+        _count(leased & (review.c.lease_holder != taker.person_id)),
+        _count(leased & (review.c.lease_holder == taker.person_id)),
+        _count(sa.and_(permitted, sa.not_(leased), later)),
+        _count(sa.and_(sa.not_(permitted), sa.not_(leased))),
+    ).where(_in(queue), IS_OPEN)
+    return Counts(*(int(n) for n in tx.connection.execute(query).one()))
 
 
 def waiting_page(
     tx: ReadTx, types: frozenset[str] | None, queue: str | None, *, after: Key | None, limit: int
 ) -> Sequence[sa.Row[Any]]:
     """Open reviews in the order of the queue, with what the list shows of their decisions."""
+    lanes = [lane for lane in _tally.lanes(tx, queue) if types is None or lane.decision_type in types]
+    firsts: list[sa.Row[Any]] = []
+    for start in range(0, len(lanes), ARMS):
+        firsts += tx.rows(_first(lanes[start : start + ARMS], after, limit))
+    shown = {row.id for row in sorted(firsts, key=_key)[:limit]}
     columns = (decision.c.subject, decision.c.external_id, decision.c.input, decision.c.proposal_outcome)
     query = (
         sa.select(review, decision.c.service, decision.c.confidence, *columns)
         .select_from(review.join(decision, decision.c.id == review.c.decision_id))
-        .where(_in(queue), review.c.state == "open", _of_types(types))
-        .order_by(review.c.priority, review.c.due_at, review.c.id)
-        .limit(limit)
+        .where(review.c.id.in_(sorted(shown)))
+        .order_by(*ORDER)
     )
-    if after:
-        c = review.c
-        last = [sa.bindparam(None, v, col.type) for v, col in zip(after, (c.priority, c.due_at, c.id), strict=True)]
-        query = query.where(sa.tuple_(c.priority, c.due_at, c.id) > sa.tuple_(*last))
-    return tx.rows(query)
+    return tx.rows(query) if shown else ()
+
+
+def _first(lanes: Sequence[Lane], after: Key | None, limit: int) -> sa.Select[Any]:
+    """The first reviews of the lanes together: each lane is read in its order, and no further than it is needed."""
+    arms = []
+    for lane in lanes:
+        arm = sa.select(*ORDER).where(*_of(lane), *_later_than(after)).order_by(*ORDER).limit(limit).subquery()
+        arms.append(sa.select(arm))
+    all_of_them = sa.union_all(*arms).subquery()
+    c = all_of_them.c
+    return sa.select(all_of_them).order_by(c.priority, c.due_at, c.id).limit(limit)
+
+
+def _later_than(after: Key | None) -> tuple[sa.ColumnElement[bool], ...]:
+    if after is None:
+        return ()
+    last = [sa.bindparam(None, value, column.type) for value, column in zip(after, ORDER, strict=True)]
+    return (sa.tuple_(*ORDER) > sa.tuple_(*last),)
 
 
 def insert_judgement(tx: WriteTx, row: dict[str, Any]) -> None:
@@ -145,18 +244,14 @@ def verdicts(tx: ReadTx, review_ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
 
 def lapsed(tx: WriteTx, limit: int) -> Sequence[sa.Row[Any]]:
     """Open reviews whose lease is over and not yet announced, held until commit."""
-    over = (review.c.lease_expires_at <= tx.now()) & review.c.lease_announced.is_(False)
-    return tx.rows(
-        sa.select(review).where(review.c.state == "open", over).limit(limit).with_for_update(skip_locked=True)
-    )
+    over = (review.c.lease_expires_at <= tx.now()) & sa.not_(review.c.lease_announced)
+    return tx.rows(sa.select(review).where(*PARKED, over).limit(limit).with_for_update(skip_locked=True))
 
 
 def overdue(tx: WriteTx, limit: int) -> Sequence[sa.Row[Any]]:
     """Open reviews past their due time and not yet announced, held until commit."""
-    late = (review.c.due_at <= tx.now()) & review.c.overdue_announced.is_(False)
-    return tx.rows(
-        sa.select(review).where(review.c.state == "open", late).limit(limit).with_for_update(skip_locked=True)
-    )
+    late = (review.c.due_at <= tx.now()) & sa.not_(review.c.overdue_announced)
+    return tx.rows(sa.select(review).where(IS_OPEN, late).limit(limit).with_for_update(skip_locked=True))
 
 
 def mark(tx: WriteTx, ids: Iterable[str], values: dict[str, Any]) -> None:
@@ -165,7 +260,7 @@ def mark(tx: WriteTx, ids: Iterable[str], values: dict[str, Any]) -> None:
 
 def expiring(tx: ReadTx, limit: int) -> Sequence[sa.Row[Any]]:
     """Open reviews past the time after which their policy does not wait."""
-    query = sa.select(review).where(review.c.state == "open", review.c.expires_at <= tx.now())
+    query = sa.select(review).where(IS_OPEN, review.c.expires_at.is_not(None), review.c.expires_at <= tx.now())
     return tx.rows(query.order_by(review.c.expires_at).limit(limit))
 
 
@@ -173,8 +268,22 @@ def _in(queue: str | None) -> sa.ColumnElement[bool]:
     return review.c.queue == queue if queue else sa.true()
 
 
+# Word for word what ix_review_parked says, so that both planners see it.
+PARKED = (IS_OPEN, sa.or_(review.c.lease_expires_at.is_not(None), review.c.available_at > review.c.created_at))
+
+
 def _of_types(types: frozenset[str] | None) -> sa.ColumnElement[bool]:
     return sa.true() if types is None else review.c.decision_type.in_(sorted(types))
+
+
+def _takeable_now(tx: ReadTx, taker: Taker) -> tuple[sa.ColumnElement[bool], ...]:
+    return (*_free(tx.now()), *_not_barred(taker))
+
+
+def _not_free(now: datetime) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """Held; and put off."""
+    held = sa.and_(review.c.lease_expires_at.is_not(None), review.c.lease_expires_at > now)
+    return held, review.c.available_at > now
 
 
 def _free(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -185,13 +294,18 @@ def _free(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _permitted(taker: Taker) -> tuple[sa.ColumnElement[bool], ...]:
-    """Role and rung; not what the taker's own key submitted; never a second verdict in one review."""
+    """Role and rung, and nothing that bars the taker."""
+    by_role = sa.or_(
+        sa.and_(review.c.level == 0, _of_types(taker.types)),
+        sa.and_(review.c.level > 0, _of_types(taker.escalated)),
+    )
+    return (by_role, *_not_barred(taker))
+
+
+def _not_barred(taker: Taker) -> tuple[sa.ColumnElement[bool], ...]:
+    """Not what the taker's own key submitted; never a second verdict in one review."""
     said = sa.select(verdict.c.id).where(verdict.c.review_id == review.c.id, verdict.c.person_id == taker.person_id)
     return (
-        sa.or_(
-            sa.and_(review.c.level == 0, _of_types(taker.types)),
-            sa.and_(review.c.level > 0, _of_types(taker.escalated)),
-        ),
         sa.or_(review.c.owner_id.is_(None), review.c.owner_id != taker.person_id),
         sa.not_(sa.exists(said)),
     )
