@@ -16,7 +16,7 @@ REVIEWER = "million@example.org"
 MOVES = """
     CREATE TEMPORARY TABLE made AS
     WITH RECURSIVE series(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM series WHERE i < {n})
-    SELECT i, i * 7919 % 1000 < {waiting} AS waits, i * 7919 % 1000 >= 1000 - {ruled} AS ruled, i % 3 AS priority,
+    SELECT i, i % 1000 * 919 % 1000 < {waiting} AS waits, i % 1000 * 919 % 1000 >= 1000 - {ruled} AS ruled, i % 3 AS priority,
         {hex} AS number, {start} + i * {step} AS at, i * 37 % 60000 AS amount,
         CASE WHEN i * 31 % 100 < {rare} THEN 'account-closure'
             WHEN i % 3 = 0 THEN 'content-moderation' ELSE 'refund' END AS slug
@@ -27,7 +27,8 @@ DECISIONS = """
         model_version, proposal_outcome, confidence, proposal, input, metadata, stakes, tier, reasons, policy_version,
         policy_digest, type_digest, sampled, inclusion_probability, status, outcome, decided_by, created_at, final_at)
     SELECT 'dec_' || number, slug, 'fill', 'key_fill', 'fill-{batch}-' || i, 'f', 'order ' || i, 'fill-risk',
-        '1.' || priority, 'approve', 0.95, '{{"outcome":"approve","confidence":0.95,"explanation":"The claim fits the order."}}',
+        '1.' || priority, 'approve', 0.95,
+        '{{"outcome":"approve","confidence":0.95,"explanation":"The claim fits the order."}}',
         '{{"order":"A-' || i || '","amount_cents":' || amount || ',"currency":"EUR","reason":"{text}",'
         || '"customer":{{"name":"Ada Okafor","since":2019,"vip":false}}}}', '{{}}',
         CASE priority WHEN 0 THEN 'high' WHEN 1 THEN 'medium' ELSE 'low' END,
@@ -46,7 +47,8 @@ REVIEWS = """
         settled_at)
     SELECT 'rev_' || number, 'dec_' || number, slug, {queue}, 'gate', 'review_required', 'medium', priority, 0,
         CASE WHEN waits THEN 'open' ELSE 'settled' END, {false}, 1, {at}, {due}, {at},
-        CASE WHEN waits THEN 0 ELSE 1 END, {false}, {false}, CASE WHEN waits THEN NULL WHEN i % 5 = 0 THEN 'deny' ELSE 'approve' END,
+        CASE WHEN waits THEN 0 ELSE 1 END, {false}, {false},
+        CASE WHEN waits THEN NULL WHEN i % 5 = 0 THEN 'deny' ELSE 'approve' END,
         CASE WHEN waits THEN NULL ELSE {at} END
     FROM made WHERE waits OR ruled
 """
@@ -87,7 +89,7 @@ def main() -> None:
 
 
 def prepare(db: Database) -> None:
-    """A schema, the sample types and a reviewer."""
+    """A schema, the sample types, a reviewer and the key that everything is from."""
     schema.migrate(db)
     furnish(db)
     people.create_key(db, SYSTEM, "fill", ["decisions:write"])
@@ -111,6 +113,7 @@ def fill(
     words = _words(db, decisions) | {"waiting": waiting, "ruled": ruled, "rare": rare, "batch": batch}
     words["hex"] = words["hex"].format(batch=batch)
     with db.engine.begin() as connection:
+        connection = connection.execution_options(no_parameters=True)  # so that % is an operator
         connection.exec_driver_sql(_no_limit(db))
         for text in (MOVES, DECISIONS, REVIEWS, VERDICTS, *((EVENTS,) if events else ())):
             connection.exec_driver_sql(text.format(**words))

@@ -128,8 +128,6 @@ def _said_by_indexes(filters: Filters) -> Iterator[sa.ColumnElement[bool]]:
     """What follows from the filters, in the words of the partial indexes: planners do not look into parameters."""
     if filters.status and filters.status != "final":
         yield decision.c.status != sa.literal_column("'final'")
-    if filters.tier and filters.tier != "autonomous":
-        yield decision.c.tier != sa.literal_column("'autonomous'")
     if filters.subject:
         yield decision.c.subject.is_not(None)
     if filters.external_id:  # unique under each service, and a service is the name of a key

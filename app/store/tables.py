@@ -178,7 +178,7 @@ class Decision(SQLModel, table=True):
         sa.Index("ix_decision_model_name_created_at", "model_name", "created_at", "id"),
         sa.Index("ix_decision_subject_created_at", "subject", "created_at", "id", **_where("subject IS NOT NULL")),
         sa.Index("ix_decision_unfinished", "status", "created_at", "id", **_where("status <> 'final'")),
-        sa.Index("ix_decision_seen_by_people", "tier", "created_at", "id", **_where("tier <> 'autonomous'")),
+        sa.Index("ix_decision_tier_created_at", "tier", "created_at", "id"),
         sa.Index("ix_decision_overturned", "created_at", "id", **_where("overturned_at IS NOT NULL")),
     )
     id: str = Field(primary_key=True, sa_type=TEXT)
@@ -214,10 +214,6 @@ class Decision(SQLModel, table=True):
     overturned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-# Open reviews that somebody holds, held or put off: few beside those that wait.
-PARKED = "state = 'open' AND (lease_expires_at IS NOT NULL OR available_at > created_at)"
-
-
 class Review(SQLModel, table=True):
     """A work item that asks people for a verdict. Free when open, available, and its lease absent or over."""
 
@@ -231,7 +227,8 @@ class Review(SQLModel, table=True):
         sa.Index(
             "ix_review_lane", "queue", "decision_type", "level", "priority", "due_at", "id", **_where("state = 'open'")
         ),
-        sa.Index("ix_review_parked", "queue", "lease_expires_at", **_where(PARKED)),
+        sa.Index("ix_review_leased", "lease_expires_at", **_where("state = 'open' AND lease_expires_at IS NOT NULL")),
+        sa.Index("ix_review_put_off", "available_at", **_where("state = 'open' AND available_at > created_at")),
         sa.Index(
             "ix_review_due_at",
             "due_at",

@@ -3,15 +3,17 @@
 Indexes of `review`. Each submission that waits for people writes four entries (before: five).
 - drop ix_review_open, ix_review_open_queue: a reviewer of few types walked over everybody else's reviews.
 - add ix_review_lane: a lane (queue, type, level) in the order of its queue. Claims and the queue page read lanes.
-- add ix_review_parked: held, lapsed and snoozed reviews, which are few: counts, and the duty that announces leases.
+- add ix_review_leased, ix_review_put_off: what is held, and what is snoozed or escalated: few rows, which counts leave
+  out of what waits; the first also tells the duty which leases are over.
 - add ix_review_due_at: open and not announced as overdue: the duty read every open review every two seconds.
 - ix_review_open_expires_at becomes ix_review_expires_at without the reviews that never expire.
 
-Indexes of `decision`. An autonomous decision without a subject writes five entries (before: four).
-- add ix_decision_model_name_created_at: the list by model; a model that was never used read every decision.
+Indexes of `decision`. An autonomous decision without a subject writes six entries (before: four).
+- add ix_decision_model_name_created_at, ix_decision_tier_created_at: the lists by model and by tier; without them a
+  model that was never used, or a tier that no policy gives, read every decision.
 - add ix_decision_subject_created_at: the list by subject, where there is one.
-- add ix_decision_unfinished, ix_decision_seen_by_people, ix_decision_overturned: the list by status and by tier.
-  Partial: a page of the common values (final, autonomous) is found by walking ix_decision_created_at_id.
+- add ix_decision_unfinished, ix_decision_overturned: the lists by status. Partial: a page of final decisions is found
+  by walking ix_decision_created_at_id.
 - external_id needs none: it is looked up under each service in uq_decision_service_external_id.
 
 Tallies are kept by triggers, so that no change can forget them: ADR 0008.
@@ -26,15 +28,15 @@ branch_labels = None
 depends_on = None
 
 OPEN = "state = 'open'"
-PARKED = "state = 'open' AND (lease_expires_at IS NOT NULL OR available_at > created_at)"
 ADDED = {
     "ix_decision_model_name_created_at": ("decision", ["model_name", "created_at", "id"], None),
     "ix_decision_subject_created_at": ("decision", ["subject", "created_at", "id"], "subject IS NOT NULL"),
     "ix_decision_unfinished": ("decision", ["status", "created_at", "id"], "status <> 'final'"),
-    "ix_decision_seen_by_people": ("decision", ["tier", "created_at", "id"], "tier <> 'autonomous'"),
+    "ix_decision_tier_created_at": ("decision", ["tier", "created_at", "id"], None),
     "ix_decision_overturned": ("decision", ["created_at", "id"], "overturned_at IS NOT NULL"),
     "ix_review_lane": ("review", ["queue", "decision_type", "level", "priority", "due_at", "id"], OPEN),
-    "ix_review_parked": ("review", ["queue", "lease_expires_at"], PARKED),
+    "ix_review_leased": ("review", ["lease_expires_at"], "state = 'open' AND lease_expires_at IS NOT NULL"),
+    "ix_review_put_off": ("review", ["available_at"], "state = 'open' AND available_at > created_at"),
     "ix_review_due_at": ("review", ["due_at"], {
         "postgresql": "state = 'open' AND NOT overdue_announced", "sqlite": "state = 'open' AND overdue_announced = 0",
     }),
