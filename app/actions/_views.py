@@ -29,6 +29,11 @@ def hidden(tx: ReadTx, actor: Actor, decisions: Iterable[Row]) -> frozenset[str]
     return frozenset(row.decision_id for row in blind if row.id not in spoken)
 
 
+def sees_all(actor: Actor, slugs: Iterable[str]) -> bool:
+    """Whether nothing of these decision types can be hidden from the actor, as they could judge none of them."""
+    return not any(_could_review(actor, slug) for slug in slugs)
+
+
 def _could_review(actor: Actor, decision_type: str) -> bool:
     # By role, not by scope: a key with fewer scopes must not show what the person may not see yet.
     wanted = (Permission.REVIEW, Permission.REVIEW_ESCALATED)

@@ -169,11 +169,10 @@ def _parked(tx: ReadTx, taker: Taker) -> Sequence[sa.Row[Any]]:
     own = sa.case((c.lease_holder == taker.person_id, "mine"), (c.lease_expires_at > now, "held"), else_="snoozed")
     columns = (c.queue, c.decision_type, c.level, c.owner_id, own.label("how"))
     leased, later = _not_free(now)
-    found = [
+    return [
         *_tallied(tx, sa.select(*columns).where(IS_OPEN, leased)),
         *_tallied(tx, sa.select(*columns).where(IS_OPEN, PUT_OFF, later, sa.not_(leased))),
     ]
-    return found
 
 
 def _tallied(tx: ReadTx, some: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
