@@ -16,8 +16,8 @@ REVIEWER = "million@example.org"
 MOVES = """
     CREATE TEMPORARY TABLE made AS
     WITH RECURSIVE series(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM series WHERE i < {n})
-    SELECT i, i % 1000 * 919 % 1000 < {waiting} AS waits, i % 1000 * 919 % 1000 >= 1000 - {ruled} AS ruled, i % 3 AS priority,
-        {hex} AS number, {start} + i * {step} AS at, i * 37 % 60000 AS amount,
+    SELECT i, i % 1000 * 919 % 1000 < {waiting} AS waits, i % 1000 * 919 % 1000 >= 1000 - {ruled} AS ruled,
+        i % 3 AS priority, {hex} AS number, {start} + i * {step} AS at, i * 37 % 60000 AS amount,
         CASE WHEN i * 31 % 100 < {rare} THEN 'account-closure'
             WHEN i % 3 = 0 THEN 'content-moderation' ELSE 'refund' END AS slug
     FROM series

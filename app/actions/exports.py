@@ -7,6 +7,7 @@ both give the same bytes, and this file says which.
 import csv
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ LINES = 2_500  # rows that the database writes, some 4 MiB
 Row = Any
 Key = exports.Key
 Lines = Callable[[ReadTx, Filters, Key | None, int], tuple[str, Key | None]]
+Page = tuple[bytes, Key | None]
 Write = Callable[[list[dict[str, Any]]], bytes]
 
 
@@ -62,19 +64,18 @@ def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _stream(db: Database, actor: Actor, filters: Filters, lines: Lines, write: Write) -> Iterator[bytes]:
-    after = None
-    while True:
-        text, after = _page(db, actor, filters, after, lines, write)
-        if text:
-            yield text
-        if after is None:
-            return
+    """While one page is on its way to the asker, the next is read."""
+    with ThreadPoolExecutor(1, "export") as ahead:
+        coming: Future[Page] | None = ahead.submit(_page, db, actor, filters, None, lines, write)
+        while coming is not None:
+            text, after = coming.result()
+            coming = ahead.submit(_page, db, actor, filters, after, lines, write) if after else None
+            if text:
+                yield text
 
 
 @reads
-def _page(
-    tx: ReadTx, actor: Actor, filters: Filters, after: Any, lines: Lines, write: Write
-) -> tuple[bytes, Key | None]:
+def _page(tx: ReadTx, actor: Actor, filters: Filters, after: Any, lines: Lines, write: Write) -> Page:
     if _views.sees_all(actor, [row.slug for row in decision_types.all(tx)]):
         text, last = lines(tx, filters, after, LINES)
         return text.encode(), last

@@ -32,10 +32,18 @@ class timestamp(Text):
 
 
 class fraction(Text):
-    """A double from 0 to 1 as Python's `repr` has it: the shortest that reads back the same."""
+    """A double from 0 to 1 as Python's `repr` has it, on SQLite if 15 digits say it: as what people write does."""
 
     inherit_cache = True
     name = "fraction"
+
+
+class first_code(FunctionElement[int]):
+    """The code point that a text begins with."""
+
+    inherit_cache = True
+    name = "first_code"
+    type = sa.Integer()
 
 
 class joined(Text):
@@ -45,11 +53,11 @@ class joined(Text):
     name = "joined"
 
 
-class member(Text):
-    """A member of a JSON object: a string bare, a number as it was written, null when null or not there."""
+class confidence(Text):
+    """A double from 0 to 1 as it was written in the JSON text beside it, under "confidence"; null when null."""
 
     inherit_cache = True
-    name = "member"
+    name = "confidence"
 
 
 class members(Text):
@@ -59,7 +67,29 @@ class members(Text):
     name = "members"
 
 
-SPELLINGS = {
+class between(Text):
+    """What stands in a text after the first of two others and before the second."""
+
+    inherit_cache = True
+    name = "between"
+
+
+class has(FunctionElement[bool]):
+    """Whether a text holds another."""
+
+    inherit_cache = True
+    name = "has"
+    type = sa.Boolean()
+
+
+class concatenated(Text):
+    """Texts in a row; none may be null."""
+
+    inherit_cache = True
+    name = "concatenated"
+
+
+SPELLINGS: dict[type[FunctionElement[Any]], dict[str, str]] = {
     json_text: {
         "postgresql": "coalesce(to_json({0})::text, 'null')",
         "sqlite": "json_quote({0})",
@@ -70,19 +100,27 @@ SPELLINGS = {
     },
     fraction: {
         "postgresql": "CASE {0} WHEN 1 THEN '1.0' WHEN 0 THEN '0.0' ELSE ({0})::text END",
-        "sqlite": (
-            "replace(CASE WHEN CAST(printf('%!.15g', {0}) AS REAL) = {0} THEN printf('%!.15g', {0}) "
-            "WHEN CAST(printf('%!.16g', {0}) AS REAL) = {0} THEN printf('%!.16g', {0}) "
-            "ELSE printf('%!.17g', {0}) END, '.0e', 'e')"
-        ),
+        "sqlite": "replace(printf('%!.15g', {0}), '.0e', 'e')",
+    },
+    first_code: {
+        "postgresql": "ascii({0})",
+        "sqlite": "unicode({0})",
     },
     joined: {
         "postgresql": "string_agg({0}, {1})",
         "sqlite": "group_concat({0}, {1})",
     },
-    member: {
-        "postgresql": "({0})::json ->> {1}",
-        "sqlite": "nullif(CASE json_type({0}, '$.' || {1}) WHEN 'text' THEN {0} ->> {1} ELSE {0} -> {1} END, 'null')",
+    confidence: {  # 1 and 1.0 are one number but two texts; all others have one
+        "postgresql": "CASE WHEN {0} IN (0, 1) THEN ({1})::json ->> 'confidence' ELSE ({0})::text END",
+        "sqlite": "nullif({1} -> '$.confidence', 'null')",
+    },
+    between: {
+        "postgresql": "split_part(split_part({0}, {1}, 2), {2}, 1)",
+        "sqlite": "substr({0}, instr({0}, {1}) + length({1}), instr({0}, {2}) - instr({0}, {1}) - length({1}))",
+    },
+    has: {
+        "postgresql": "strpos({0}, {1}) > 0",
+        "sqlite": "instr({0}, {1}) > 0",
     },
     members: {
         "postgresql": "(SELECT string_agg(one ->> {1}, ' ') FROM json_array_elements(({0})::json) AS one)",
@@ -91,7 +129,7 @@ SPELLINGS = {
 }
 
 
-def _spelt(kind: type[Text], dialect: str) -> None:
+def _spelt(kind: type[FunctionElement[Any]], dialect: str) -> None:
     @compiles(kind, dialect)
     def compile_text(element: Any, compiler: Any, **words: Any) -> str:
         return "(" + SPELLINGS[kind][dialect].format(*(compiler.process(one, **words) for one in element.clauses)) + ")"
@@ -100,3 +138,16 @@ def _spelt(kind: type[Text], dialect: str) -> None:
 for _kind, _spelling in SPELLINGS.items():
     for _dialect in _spelling:
         _spelt(_kind, _dialect)
+
+
+@compiles(concatenated, "postgresql")
+def _in_one_call(element: Any, compiler: Any, **words: Any) -> str:
+    # A function takes 100 arguments.
+    parts = [compiler.process(one, **words) for one in element.clauses]
+    calls = [f"concat({', '.join(parts[start : start + 90])})" for start in range(0, len(parts), 90)]
+    return calls[0] if len(calls) == 1 else f"concat({', '.join(calls)})"
+
+
+@compiles(concatenated, "sqlite")
+def _in_a_row(element: Any, compiler: Any, **words: Any) -> str:
+    return "(" + " || ".join(compiler.process(one, **words) for one in element.clauses) + ")"
