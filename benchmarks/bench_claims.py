@@ -37,7 +37,7 @@ def main() -> None:
             few, many = Database(urls["few"]), Database(urls["many"])
             for db, count in ((few, asked.few), (many, asked.many)):
                 prepare(db)
-                fill(db, count, events=False)
+                fill(db, count, rare=5, events=False)
             measure(engine, few, many, asked)
             few.close()
             many.close()
@@ -52,7 +52,7 @@ def measure(engine: str, few: Database, many: Database, asked: argparse.Namespac
         for size, db in (("few", few), ("many", many)):
             desk = Desk(db, types)
             targets |= {f"claim {size}": desk.claim, f"verdict {size}": desk.rule}
-        times = in_turns(targets, min(asked.rounds, 5 if name == "one rare type" else asked.rounds), warm=1)
+        times = in_turns(targets, min(asked.rounds, 40) if name == "one rare type" else asked.rounds, warm=1)
         for kind, title in {"claim": f"claim next, {name}", "verdict": f"verdict, {name}"}.items():
             row(title, times, kind)
     if not few.is_sqlite and asked.dead:
