@@ -19,6 +19,7 @@ KEEP_ANSWERS = timedelta(hours=24)
 SESSION_IDLE = timedelta(minutes=30)
 SESSION_ABSOLUTE = timedelta(hours=12)
 THROTTLE_MEMORY = timedelta(days=1)
+HOURS_KEPT = timedelta(days=35)  # of the tally by hour
 
 
 @writes
@@ -87,12 +88,13 @@ def _harmless(tx: ReadTx, slug: str, outcome: str) -> bool:
 
 @writes
 def purge(tx: WriteTx) -> int:
-    """Drop old answers to Idempotency-Keys, dead sessions and old throttles. Returns how many rows."""
+    """Drop old answers to Idempotency-Keys, dead sessions, old throttles and tallies. Returns how many rows."""
     now = tx.now()
     return (
         keys.drop_answers_before(tx, now - KEEP_ANSWERS)
         + people.drop_sessions_before(tx, created=now - SESSION_ABSOLUTE, seen=now - SESSION_IDLE)
         + people.drop_throttles_before(tx, now - THROTTLE_MEMORY)
+        + stats.drop_hours_before(tx, now - HOURS_KEPT)
     )
 
 

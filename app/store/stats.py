@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.store import _tally
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import heartbeat
+from app.store.tables import heartbeat, hour_tally
 
 
 def tiers(tx: ReadTx, since: datetime) -> Sequence[sa.Row[Any]]:
@@ -37,6 +37,11 @@ def queues(tx: ReadTx) -> list[QueueStats]:
         if row.queue in found:
             found[row.queue].late += row.n
     return [found[slug] for slug in sorted(found)]
+
+
+def drop_hours_before(tx: WriteTx, moment: datetime) -> int:
+    """Forget hours that no page shows any more."""
+    return tx.run(hour_tally.delete().where(hour_tally.c.hour < moment))
 
 
 def beat(tx: WriteTx, worker: str) -> None:
