@@ -56,8 +56,7 @@ def _say(house: House, who: Actor, action: Action, outcome: str | None) -> None:
 
 
 def _decide(house: House, who: Actor, held: dict[str, Any]) -> None:
-    action = Action.OVERRIDE if held["kind"] == "sample" else Action.DECIDE
-    for _ in range(2):
+    for action in (Action.DECIDE, Action.OVERRIDE if held["kind"] == "sample" else Action.DECIDE):
         said = Said(action, "deny", "fraud", "why")
         if isinstance(verdicts.give_verdict(house.db, who, held["id"], held["lease"]["token"], said), verdicts.Ruled):
             return
