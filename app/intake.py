@@ -13,10 +13,13 @@ from app.domain.errors import HandrailError, Unavailable
 from app.store.db import Database
 
 MAX_GROUP = 500
+MAX_BYTES = 8 * 2**20  # of the bodies in one transaction
 MAX_WAITING = 5_000
+MAX_WAITING_BYTES = 256 * 2**20
 OUTAGE = 2.0  # seconds; a flush that fails sooner says nothing about the next
 log = logging.getLogger(__name__)
-Waiting = tuple[Sequence[Submission], "asyncio.Future[Sequence[Outcome]]"]
+Answers = Sequence[Outcome | Exception]
+Waiting = tuple[Sequence[Submission], "asyncio.Future[Answers]"]
 
 
 class Intake:
@@ -25,7 +28,7 @@ class Intake:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._waiting: list[Waiting] = []
-        self._count = 0
+        self._count = self._bytes = 0
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self._task: asyncio.Task[None] | None = None
@@ -47,15 +50,22 @@ class Intake:
 
         Raises Unavailable when too many wait already, or the database is away.
         """
-        return (await self.submit_all([submission]))[0]
+        answer = (await self.submit_all([submission]))[0]
+        if isinstance(answer, Exception) and not isinstance(answer, HandrailError):
+            raise answer
+        return answer
 
-    async def submit_all(self, submissions: Sequence[Submission]) -> Sequence[Outcome]:
-        """The same for several, which share a transaction; answers in their order."""
-        if self._stopping or self._count >= MAX_WAITING:
+    async def submit_all(self, submissions: Sequence[Submission]) -> Answers:
+        """The same for several, which share a transaction; answers in their order.
+
+        One that meets a fault of ours fails alone: its answer is that exception, and nothing of it is stored.
+        """
+        if self._stopping or self._count >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
             raise Unavailable("Too many submissions are waiting; try again in a moment.")
-        future: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         self._waiting.append((submissions, future))
         self._count += len(submissions)
+        self._bytes += sum(one.size for one in submissions)
         self._wake.set()
         return await future
 
@@ -70,18 +80,19 @@ class Intake:
 
     def _next_group(self) -> Sequence[Waiting]:
         """Callers in their order, until their submissions are enough; the first one always."""
-        size, callers = 0, 0
+        many, size, callers = 0, 0, 0
         for submissions, _ in self._waiting:
-            if callers and size + len(submissions) > MAX_GROUP:
+            weight = sum(one.size for one in submissions)
+            if callers and (many + len(submissions) > MAX_GROUP or size + weight > MAX_BYTES):
                 break
-            size, callers = size + len(submissions), callers + 1
+            many, size, callers = many + len(submissions), size + weight, callers + 1
         group, self._waiting = self._waiting[:callers], self._waiting[callers:]
-        self._count -= size
+        self._count, self._bytes = self._count - many, self._bytes - size
         return group
 
     def _everybody(self) -> Sequence[Waiting]:
         # Behind an outage nobody's turn comes before they have waited for too long.
-        waiting, self._waiting, self._count = self._waiting, [], 0
+        waiting, self._waiting, self._count, self._bytes = self._waiting, [], 0, 0
         return waiting
 
     async def _flush(self, group: Sequence[Waiting]) -> None:
@@ -100,7 +111,7 @@ class Intake:
         for submissions, future in group:
             mine, at = answers[at : at + len(submissions)], at + len(submissions)
             if not future.done():
-                _settle(future, mine)
+                future.set_result(mine)
 
     def _commit(self, items: Sequence[Submission]) -> Sequence[Outcome | Exception]:
         try:
@@ -118,14 +129,5 @@ class Intake:
         try:
             return submit_many(self._db, [item])[0]
         except Exception as error:
+            log.exception("a submission failed; nothing of it is stored")
             return error
-
-
-def _settle(future: "asyncio.Future[Sequence[Outcome]]", outcomes: Sequence[Outcome | Exception]) -> None:
-    good: list[Outcome] = []
-    for outcome in outcomes:
-        if isinstance(outcome, Exception) and not isinstance(outcome, HandrailError):
-            future.set_exception(outcome)
-            return
-        good.append(outcome)
-    future.set_result(good)

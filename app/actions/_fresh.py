@@ -11,7 +11,7 @@ from typing import Any
 
 from app.actions import _views
 from app.domain.access import Actor
-from app.domain.canonical import digest, packed
+from app.domain.canonical import digest, dumps, packed
 from app.domain.decision_type import DecisionType, cached_type, input_faults
 from app.domain.errors import Fault, Invalid
 from app.domain.events import Event, EventType, timestamp
@@ -130,7 +130,8 @@ def _decision(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The row, and the digests of its payloads."""
     alone = route.tier == "autonomous"
-    payloads = {name: packed(body[name]) for name in ("input", "proposal", "metadata")}
+    # Spelt as exports spell them, so that the stored text can go out as it is.
+    payloads = {name: dumps(body[name]).encode() for name in ("input", "proposal", "metadata")}
     reasons = [{"code": r.code, "text": r.text, "quotes_proposal": r.quotes_proposal} for r in route.reasons]
     row = {
         "id": facts.decision_id,

@@ -31,6 +31,12 @@ def hidden(tx: ReadTx, actor: Actor, decisions: Iterable[Row]) -> frozenset[str]
     return frozenset(row.decision_id for row in blind if row.id not in spoken)
 
 
+def sees_all(tx: ReadTx, actor: Actor, slugs: Iterable[str]) -> bool:
+    """Whether nothing of these decision types can be hidden from the actor, as they could judge none of them."""
+    judge = _judge(tx, actor)
+    return not any(_judges(judge, slug) for slug in slugs)
+
+
 def _judge(tx: ReadTx, actor: Actor) -> Actor:
     # A service's key must not show its owner what that person may not see yet.
     if actor.person_id is not None or actor.owner_id is None:
@@ -39,10 +45,14 @@ def _judge(tx: ReadTx, actor: Actor) -> Actor:
 
 
 def _could_review(judge: Actor, row: Row) -> bool:
+    own = row.owner_id is not None and row.owner_id == judge.person_id  # which nobody rules on
+    return not own and _judges(judge, row.decision_type)
+
+
+def _judges(judge: Actor, decision_type: str) -> bool:
     # By role, not by scope: a key with fewer scopes must not show what the person may not see yet.
     wanted = (Permission.REVIEW, Permission.REVIEW_ESCALATED)
-    own = row.owner_id is not None and row.owner_id == judge.person_id  # which nobody rules on
-    return not own and any(judge.may_as_person(permission, row.decision_type) for permission in wanted)
+    return any(judge.may_as_person(permission, decision_type) for permission in wanted)
 
 
 def unheard(tx: ReadTx, actor: Actor, rows: Iterable[Row]) -> frozenset[str]:

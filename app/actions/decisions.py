@@ -20,7 +20,10 @@ Ticket = tuple[str, str, str]  # (key id, route, Idempotency-Key)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One decision as it came in: a body that has the wire's shape, and a digest that tells it from other bodies."""
+    """One decision as it came in: a body that has the wire's shape, and a digest that tells it from other bodies.
+
+    `size` is about how many bytes it was.
+    """
 
     credential: str
     body: Mapping[str, Any]
@@ -28,6 +31,7 @@ class Submission:
     idempotency_key: str | None = None
     route: str = "submit"
     request_id: str | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,17 +34,19 @@ class TypeFigures:
 
 @surveys
 def by_type(tx: ReadTx, actor: Actor, hours: int = 24) -> dict[str, TypeFigures]:
-    """Figures by type slug, of the last `hours`; types without any are left out. Raises Forbidden."""
+    """Figures by type slug, of the last `hours` and what ran of the hour before; types without any are left out.
+
+    Raises Forbidden.
+    """
     actor.must(P.READ_POLICIES)
     since, found = tx.now() - timedelta(hours=hours), _Found()
     for row in stats.tiers(tx, since):
-        found[row.decision_type].tiers[row.tier] += row.n
-    for row in figures.open_by_type(tx):
-        found[row.decision_type].waiting, found[row.decision_type].overdue = row.waiting, int(row.overdue)
-    for row in figures.overrides_by_type(tx, since):
-        found[row.decision_type].overridden = row.n
-    for row in figures.overturned_by_type(tx, since):
-        found[row.decision_type].overturned = row.n
+        if row.what in TIERS:
+            found[row.decision_type].tiers[row.what] = row.n
+        else:
+            setattr(found[row.decision_type], row.what, row.n)
+    for slug, now in figures.open_by_type(tx).items():
+        found[slug].waiting, found[slug].overdue = now.waiting, now.overdue
     return found
 
 
@@ -59,12 +61,12 @@ def queues(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
     actor.must(P.REVIEW)
     taker = reviews.Taker.of(actor)
     counts = reviews.counts_by_queue(tx, taker)
-    return [_queue(row, counts[row.slug]) for row in figures.queues(tx, taker.types) if row.slug in counts]
+    found = [(slug, title, now) for slug, title, now in figures.queues(tx, taker.types) if slug in counts]
+    return [_queue(slug, title, now.overdue, counts[slug]) for slug, title, now in found]
 
 
-def _queue(row: Any, n: Any) -> dict[str, Any]:
-    held = int(n.held) + int(n.mine)
-    return {"slug": row.slug, "title": row.title, "waiting": int(n.waiting), "held": held, "overdue": int(row.overdue)}
+def _queue(slug: str, title: str, overdue: int, n: reviews.Counts) -> dict[str, Any]:
+    return {"slug": slug, "title": title, "waiting": n.waiting, "held": n.held + n.mine, "overdue": overdue}
 
 
 @reads

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -116,21 +116,21 @@ def queue_list(
     names = people.names(tx, {row.lease_holder for row in rows if row.lease_holder})
     last = rows[limit - 1] if len(rows) > limit else None
     data = [_queued(tx, actor, row, names) for row in rows[:limit]]
-    counts = reviews.counts(tx, reviews.Taker.of(actor), queue)
+    counts = asdict(reviews.counts(tx, reviews.Taker.of(actor), queue))
     page = Page(data, (last.priority, last.due_at, last.id) if last else None)
-    return page, {name: int(getattr(counts, name)) for name in ("waiting", "held", "mine", "snoozed", "barred")}
+    return page, counts
 
 
 @reads
 def waiting_count(tx: ReadTx, actor: Actor) -> int:
     """How many open reviews the actor could take now."""
-    return int(reviews.counts(tx, reviews.Taker.of(actor), None).waiting) if actor.may(P.REVIEW) else 0
+    return reviews.counts(tx, reviews.Taker.of(actor), None).waiting if actor.may(P.REVIEW) else 0
 
 
 @reads
 def queue_stats(tx: ReadTx) -> list[dict[str, Any]]:
-    """Per queue: open, held and late reviews, and the creation of the oldest."""
-    return [dict(row._mapping) for row in stats.queues(tx)]
+    """Per queue: open and late reviews, and the creation of the oldest."""
+    return [asdict(one) for one in stats.queues(tx)]
 
 
 def _readable(tx: ReadTx, actor: Actor, decision_id: str) -> Row:

@@ -50,7 +50,8 @@ def claim_next(tx: WriteTx, actor: Actor, queue: str | None = None) -> dict[str,
     row = reviews.next_free(tx, taker, queue)
     if row is None:
         n = reviews.counts(tx, taker, queue)
-        return Nothing(held_by_others=n.held, not_permitted=n.barred, snoozed=n.snoozed, mine=n.mine)
+        # What seems to wait then is what they spoke in already: see reviews.counts.
+        return Nothing(held_by_others=n.held, not_permitted=n.barred + n.waiting, snoozed=n.snoozed, mine=n.mine)
     return _lease(tx, actor, row)
 
 

@@ -26,6 +26,7 @@ KEEP_ANSWERS = timedelta(hours=24)
 SESSION_IDLE = timedelta(minutes=30)
 SESSION_ABSOLUTE = timedelta(hours=12)
 MEMORY = timedelta(days=1)  # of throttles, and of workers that are gone
+HOURS_KEPT = timedelta(days=35)  # of the tally by hour
 OURS = ("actions", "domain")
 Row = Any
 
@@ -207,13 +208,14 @@ DO: Final[Mapping[str, Callable[[WriteTx, Row], bool]]] = {
 
 @writes
 def purge(tx: WriteTx) -> int:
-    """Drop old answers to Idempotency-Keys, dead sessions, old throttles, workers long gone. Returns how many rows."""
+    """Drop old answers to Idempotency-Keys, dead sessions, old throttles, workers long gone, old tallies; how many."""
     now = tx.now()
     return (
         keys.drop_answers_before(tx, now - KEEP_ANSWERS)
         + people.drop_sessions_before(tx, created=now - SESSION_ABSOLUTE, seen=now - SESSION_IDLE)
         + people.drop_throttles_before(tx, now - MEMORY)
         + duties.drop_workers_before(tx, now - MEMORY)
+        + stats.drop_hours_before(tx, now - HOURS_KEPT)
     )
 
 

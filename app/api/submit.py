@@ -37,7 +37,8 @@ async def submit_decision(request: Request) -> ASGIApp:
     except HandrailError:
         await known_or_refused(request)
         raise
-    outcome = await _intake(request).submit(Submission(presented, body, print_, key, request_id=request_id(request)))
+    submission = Submission(presented, body, print_, key, request_id=request_id(request), size=len(raw))
+    outcome = await _intake(request).submit(submission)
     if isinstance(outcome, HandrailError):
         raise outcome
     _count(request, body, outcome)
@@ -52,7 +53,7 @@ async def submit_batch(request: Request) -> Response:
     raw = await request.body()
     await known_or_refused(request)
     items = _items(parse(request, raw))
-    outcomes = await _all(request, presented, key, items)
+    outcomes = await _all(request, presented, key, items, len(raw) // len(items))
     _refuse_whole(outcomes)
     results = [_result(request, outcome) for outcome in outcomes]
     return Response(f'{{"results":[{",".join(results)}]}}', media_type="application/json")
@@ -107,15 +108,18 @@ def _items(plain: Any) -> list[Any]:
     raise Invalid("The body is not a batch.", "invalid", (Fault(pointer, detail),))
 
 
-async def _all(request: Request, presented: str, key: str | None, items: list[Any]) -> list[Outcome]:
+async def _all(
+    request: Request, presented: str, key: str | None, items: list[Any], size: int
+) -> list[Outcome | Exception]:
     """Every item's outcome; each has its own fingerprint, and its own ticket under the batch's key."""
-    outcomes: list[Outcome | None] = [None] * len(items)
+    outcomes: list[Outcome | Exception | None] = [None] * len(items)
     good: dict[int, Submission] = {}
     for place, item in enumerate(items):
         try:
             print_ = fingerprint(item)
             ticket = key and f"{key}#{place}"
-            good[place] = Submission(presented, _checked(item), print_, ticket, "batch", request_id(request))
+            body = _checked(item)
+            good[place] = Submission(presented, body, print_, ticket, "batch", request_id(request), size)
         except HandrailError as refusal:
             outcomes[place] = refusal
     if good:
@@ -126,7 +130,7 @@ async def _all(request: Request, presented: str, key: str | None, items: list[An
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _refuse_whole(outcomes: list[Outcome]) -> None:
+def _refuse_whole(outcomes: list[Outcome | Exception]) -> None:
     """What is wrong with the caller or with us, and not with an item, is the answer to the whole."""
     codes = {outcome.code if isinstance(outcome, HandrailError) else "" for outcome in outcomes}
     first = outcomes[0]
@@ -136,7 +140,7 @@ def _refuse_whole(outcomes: list[Outcome]) -> None:
         raise first
 
 
-def _result(request: Request, outcome: Outcome) -> str:
+def _result(request: Request, outcome: Outcome | Exception) -> str:
     if isinstance(outcome, Submitted):
         status = 200 if outcome.replayed else 201
         return f'{{"status":{status},"decision":{outcome.text}}}'

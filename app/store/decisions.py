@@ -1,30 +1,15 @@
 """Owns the decision table: insert, end, find, page."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from app.store._filters import Filters as Filters
+from app.store._filters import conditions
 from app.store.db import ReadTx, WriteTx
 from app.store.tables import decision
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What to look for; None is everything. `types` are the slugs that the asker may read (None: all)."""
-
-    type: str | None = None
-    tier: str | None = None
-    status: str | None = None
-    model: str | None = None
-    subject: str | None = None
-    external_id: str | None = None
-    overturned: bool = False
-    since: datetime | None = None
-    until: datetime | None = None
-    types: frozenset[str] | None = None
 
 
 def by_external_id(tx: ReadTx, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], sa.Row[Any]]:
@@ -91,7 +76,7 @@ def page(
 ) -> Sequence[sa.Row[Any]]:
     """Decisions by (created_at, id), newest first unless told; `after` is the key of the last row seen."""
     key = sa.tuple_(decision.c.created_at, decision.c.id)
-    query = sa.select(decision).where(*_conditions(filters)).limit(limit)
+    query = sa.select(decision).where(*conditions(filters)).limit(limit)
     if oldest_first:
         query = query.order_by(decision.c.created_at, decision.c.id)
     else:
@@ -102,25 +87,3 @@ def page(
         )
         query = query.where(key > last if oldest_first else key < last)
     return tx.rows(query)
-
-
-def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
-    c = decision.c
-    equal = {
-        c.decision_type: filters.type,
-        c.tier: filters.tier,
-        c.status: filters.status,
-        c.model_name: filters.model,
-        c.subject: filters.subject,
-        c.external_id: filters.external_id,
-    }
-    found = [column == value for column, value in equal.items() if value]
-    if filters.overturned:
-        found.append(c.overturned_at.is_not(None))
-    if filters.since:
-        found.append(c.created_at >= filters.since)
-    if filters.until:
-        found.append(c.created_at < filters.until)
-    if filters.types is not None:
-        found.append(c.decision_type.in_(sorted(filters.types)))
-    return found

@@ -1,49 +1,47 @@
 """Owns the figures that pages show: counts per decision type and per queue, and when people were last seen."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from app.store import _tally
 from app.store.db import ReadTx
-from app.store.tables import decision, person, queue, review, role_grant, session, verdict
+from app.store.tables import person, queue, role_grant, session
 
 
-def open_by_type(tx: ReadTx) -> Sequence[sa.Row[Any]]:
-    """Open reviews per decision type: (decision_type, waiting, overdue)."""
-    c = review.c
-    late = sa.func.sum(sa.case((c.due_at <= tx.now(), 1), else_=0))
-    query = sa.select(c.decision_type, sa.func.count().label("waiting"), late.label("overdue"))
-    return tx.rows(query.where(c.state == "open").group_by(c.decision_type))
+@dataclass(slots=True)
+class Open:
+    """Open reviews, and how many of them are past their due time."""
+
+    waiting: int = 0
+    overdue: int = 0
 
 
-def overrides_by_type(tx: ReadTx, since: datetime) -> Sequence[sa.Row[Any]]:
-    """Decisions per type that a person settled against the AI's proposal since a time: (decision_type, n)."""
-    said = sa.select(verdict.c.id).where(verdict.c.decision_id == decision.c.id, verdict.c.outcome.is_not(None))
-    against = (decision.c.decided_by == "reviewer") & (decision.c.outcome != decision.c.proposal_outcome)
-    query = sa.select(decision.c.decision_type, sa.func.count().label("n"))
-    query = query.where(decision.c.final_at >= since, against, sa.exists(said))
-    return tx.rows(query.group_by(decision.c.decision_type))
+def open_by_type(tx: ReadTx) -> dict[str, Open]:
+    """Open reviews per decision type."""
+    return _opened(tx, "decision_type", None)
 
 
-def overturned_by_type(tx: ReadTx, since: datetime) -> Sequence[sa.Row[Any]]:
-    """Autonomous decisions per type that a quality check found wrong since a time: (decision_type, n)."""
-    query = sa.select(decision.c.decision_type, sa.func.count().label("n"))
-    return tx.rows(query.where(decision.c.overturned_at >= since).group_by(decision.c.decision_type))
+def queues(tx: ReadTx, types: frozenset[str] | None) -> list[tuple[str, str, Open]]:
+    """Queues with open reviews of the types, by title: (slug, title, Open)."""
+    found = _opened(tx, "queue", types)
+    query = sa.select(queue.c.slug, queue.c.title).where(queue.c.slug.in_(sorted(found))).order_by(queue.c.title)
+    return [(row.slug, row.title, found[row.slug]) for row in tx.rows(query)]
 
 
-def queues(tx: ReadTx, types: frozenset[str] | None) -> Sequence[sa.Row[Any]]:
-    """Queues with open reviews of the types: (slug, title, overdue)."""
-    late = sa.func.sum(sa.case((review.c.due_at <= tx.now(), 1), else_=0))
-    query = (
-        sa.select(queue.c.slug, queue.c.title, late.label("overdue"))
-        .select_from(queue.join(review, review.c.queue == queue.c.slug))
-        .where(review.c.state == "open")
-        .group_by(queue.c.slug, queue.c.title)
-        .order_by(queue.c.title)
-    )
-    return tx.rows(query if types is None else query.where(review.c.decision_type.in_(sorted(types))))
+def _opened(tx: ReadTx, by: str, types: frozenset[str] | None) -> dict[str, Open]:
+    found: dict[str, Open] = {}
+    for row in _tally.open_reviews(tx):
+        if types is None or row.decision_type in types:
+            one = found.setdefault(getattr(row, by), Open())
+            one.waiting, one.overdue = one.waiting + row.n, one.overdue + row.late
+    for row in _tally.late_unannounced(tx):
+        if getattr(row, by) in found and (types is None or row.decision_type in types):
+            found[getattr(row, by)].overdue += row.n
+    return found
 
 
 def sessions(tx: ReadTx, since: datetime) -> dict[str, tuple[int, datetime]]:

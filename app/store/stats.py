@@ -1,41 +1,47 @@
-"""Owns counts and ages over decisions and reviews, and the workers' heartbeats."""
+"""Owns counts and ages over decisions and reviews, as the tallies have them, and the workers' heartbeats."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from app.store import _tally
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import decision, heartbeat, review
+from app.store.tables import heartbeat, hour_tally
 
 
 def tiers(tx: ReadTx, since: datetime) -> Sequence[sa.Row[Any]]:
-    """Decisions since a time, by `decision_type`, `tier` and `status`: (decision_type, tier, status, n, overturned)."""
-    c = decision.c
-    query = sa.select(
-        c.decision_type,
-        c.tier,
-        c.status,
-        sa.func.count().label("n"),
-        sa.func.count(c.overturned_at).label("overturned"),
-    )
-    return tx.rows(query.where(c.created_at >= since).group_by(c.decision_type, c.tier, c.status))
+    """(decision_type, what, n) since the full hour: `what` is a tier, `overridden` or `overturned`."""
+    return _tally.hourly(tx, since)
 
 
-def queues(tx: ReadTx) -> Sequence[sa.Row[Any]]:
-    """Per queue: `open` reviews, the `oldest` one's creation, how many are `late` and `held`."""
-    c, now = review.c, tx.now()
-    late = sa.func.sum(sa.case((c.due_at <= now, 1), else_=0))
-    held = sa.func.sum(sa.case((c.lease_expires_at > now, 1), else_=0))
-    query = sa.select(
-        c.queue,
-        sa.func.count().label("open"),
-        sa.func.min(c.created_at).label("oldest"),
-        late.label("late"),
-        held.label("held"),
-    )
-    return tx.rows(query.where(c.state == "open").group_by(c.queue).order_by(c.queue))
+@dataclass(slots=True)
+class QueueStats:
+    """A queue: open reviews, the creation of the `oldest` first one, and how many are `late` (10,000 unannounced)."""
+
+    queue: str
+    open: int = 0
+    oldest: datetime | None = None
+    late: int = 0
+
+
+def queues(tx: ReadTx) -> list[QueueStats]:
+    """Every queue with open reviews, by slug."""
+    oldest, found = _tally.oldest(tx), dict[str, QueueStats]()
+    for row in _tally.open_reviews(tx):
+        one = found.setdefault(row.queue, QueueStats(row.queue, oldest=oldest.get(row.queue, tx.now())))
+        one.open, one.late = one.open + row.n, one.late + row.late
+    for row in _tally.late_unannounced(tx):
+        if row.queue in found:
+            found[row.queue].late += row.n
+    return [found[slug] for slug in sorted(found)]
+
+
+def drop_hours_before(tx: WriteTx, moment: datetime) -> int:
+    """Forget hours that no page shows any more."""
+    return tx.run(hour_tally.delete().where(hour_tally.c.hour < moment))
 
 
 def beat(tx: WriteTx, worker: str) -> None:

@@ -16,6 +16,10 @@ def _one_of(column: str, *values: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({quoted})", name=f"{column}_known")
 
 
+def _where(predicate: str, on_sqlite: str | None = None) -> dict[str, Any]:
+    return {"postgresql_where": sa.text(predicate), "sqlite_where": sa.text(on_sqlite or predicate)}
+
+
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -67,13 +71,7 @@ class Policy(SQLModel, table=True):
     __tablename__ = "policy"
     __table_args__ = (
         _one_of("state", "draft", "proposed", "active", "retired"),
-        sa.Index(
-            "uq_policy_active",
-            "decision_type",
-            unique=True,
-            sqlite_where=sa.text("state = 'active'"),
-            postgresql_where=sa.text("state = 'active'"),
-        ),
+        sa.Index("uq_policy_active", "decision_type", unique=True, **_where("state = 'active'")),
     )
     decision_type: str = Field(primary_key=True, foreign_key="decision_type.slug", sa_type=TEXT)
     version: int = Field(primary_key=True)
@@ -177,6 +175,11 @@ class Decision(SQLModel, table=True):
         sa.CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_range"),
         sa.Index("ix_decision_created_at_id", "created_at", "id"),
         sa.Index("ix_decision_decision_type_created_at", "decision_type", "created_at", "id"),
+        sa.Index("ix_decision_model_name_created_at", "model_name", "created_at", "id"),
+        sa.Index("ix_decision_subject_created_at", "subject", "created_at", "id", **_where("subject IS NOT NULL")),
+        sa.Index("ix_decision_unfinished", "status", "created_at", "id", **_where("status <> 'final'")),
+        sa.Index("ix_decision_tier_created_at", "tier", "created_at", "id"),
+        sa.Index("ix_decision_overturned", "created_at", "id", **_where("overturned_at IS NOT NULL")),
     )
     id: str = Field(primary_key=True, sa_type=TEXT)
     decision_type: str = Field(foreign_key="decision_type.slug", sa_type=TEXT)
@@ -211,9 +214,6 @@ class Decision(SQLModel, table=True):
     overturned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-OPEN: dict[str, Any] = {"sqlite_where": sa.text("state = 'open'"), "postgresql_where": sa.text("state = 'open'")}
-
-
 class Review(SQLModel, table=True):
     """A work item that asks people for a verdict. Free when open, available, and its lease absent or over."""
 
@@ -224,9 +224,17 @@ class Review(SQLModel, table=True):
         _one_of("state", "open", "settled", "expired", "cancelled"),
         sa.CheckConstraint("level BETWEEN 0 AND 1", name="level_known"),
         sa.CheckConstraint("(lease_holder IS NULL) = (lease_expires_at IS NULL)", name="lease_whole"),
-        sa.Index("ix_review_open_queue", "queue", "priority", "due_at", "id", **OPEN),
-        sa.Index("ix_review_open", "priority", "due_at", "id", **OPEN),
-        sa.Index("ix_review_open_expires_at", "expires_at", **OPEN),
+        sa.Index(
+            "ix_review_lane", "queue", "decision_type", "level", "priority", "due_at", "id", **_where("state = 'open'")
+        ),
+        sa.Index("ix_review_leased", "lease_expires_at", **_where("state = 'open' AND lease_expires_at IS NOT NULL")),
+        sa.Index("ix_review_put_off", "available_at", **_where("state = 'open' AND available_at > created_at")),
+        sa.Index(
+            "ix_review_due_at",
+            "due_at",
+            **_where("state = 'open' AND NOT overdue_announced", "state = 'open' AND overdue_announced = 0"),
+        ),
+        sa.Index("ix_review_expires_at", "expires_at", **_where("state = 'open' AND expires_at IS NOT NULL")),
     )
     id: str = Field(primary_key=True, sa_type=TEXT)
     decision_id: str = Field(foreign_key="decision.id", index=True, sa_type=TEXT)
@@ -254,6 +262,31 @@ class Review(SQLModel, table=True):
     note: str | None = Field(default=None, sa_type=TEXT)
     outcome: str | None = Field(default=None, sa_type=TEXT)
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class OpenTally(SQLModel, table=True):
+    """How many reviews are open, and how many of them were announced as overdue. Kept by triggers: see ADR 0008."""
+
+    __tablename__ = "open_tally"
+    queue: str = Field(primary_key=True, sa_type=TEXT)
+    decision_type: str = Field(primary_key=True, sa_type=TEXT)
+    level: int = Field(primary_key=True)
+    priority: int = Field(primary_key=True)
+    owner_id: str = Field(primary_key=True, sa_type=TEXT)  # "" for none
+    shard: int = Field(primary_key=True)
+    n: int = Field(sa_type=sa.BigInteger)
+    late: int = Field(sa_type=sa.BigInteger)
+
+
+class HourTally(SQLModel, table=True):
+    """How many decisions of a type took each tier, or were overridden or overturned, in an hour. Kept by triggers."""
+
+    __tablename__ = "hour_tally"
+    hour: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    decision_type: str = Field(primary_key=True, sa_type=TEXT)
+    what: str = Field(primary_key=True, sa_type=TEXT)
+    shard: int = Field(primary_key=True)
+    n: int = Field(sa_type=sa.BigInteger)
 
 
 class Judgement(SQLModel, table=True):
@@ -354,24 +387,10 @@ def _table(model: type[SQLModel]) -> sa.Table:
     return cast(sa.Table, model.__table__)  # type: ignore[attr-defined]
 
 
-queue = _table(Queue)
-decision_type = _table(DecisionType)
-type_revision = _table(TypeRevision)
-policy = _table(Policy)
-person = _table(Person)
-role_grant = _table(RoleGrant)
-session = _table(Session)
-throttle = _table(Throttle)
-api_key = _table(ApiKey)
-idempotency = _table(Idempotency)
-decision = _table(Decision)
-review = _table(Review)
-judgement = _table(Judgement)
-verdict = _table(Verdict)
-event = _table(Event)
-heartbeat = _table(Heartbeat)
-generation = _table(Generation)
-duty_run = _table(DutyRun)
-set_aside = _table(SetAside)
+queue, decision_type, type_revision, policy, person = map(_table, (Queue, DecisionType, TypeRevision, Policy, Person))
+role_grant, session, throttle, api_key, idempotency = map(_table, (RoleGrant, Session, Throttle, ApiKey, Idempotency))
+decision, review, open_tally, hour_tally, judgement = map(_table, (Decision, Review, OpenTally, HourTally, Judgement))
+verdict, event, heartbeat, generation, duty_run = map(_table, (Verdict, Event, Heartbeat, Generation, DutyRun))
+(set_aside,) = map(_table, (SetAside,))
 
 APPEND_ONLY = (event, judgement, verdict, type_revision)
