@@ -30,12 +30,17 @@ class Handrail(FastAPI):
 
 def create_app(settings: Settings, *, embed_worker: bool = False, database: Database | None = None) -> FastAPI:
     """The whole application. `database` stands in for the one the settings name, for tests."""
-    db = database or Database(settings.database_url, pool_size=settings.pool_size)
+    db = database or Database(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        read_url=settings.read_database_url,
+        pooled=settings.database_pooled,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake, watch = Intake(db), Watch(db)
-        worker = Worker(db, "embedded") if embed_worker else None
+        worker = Worker(db) if embed_worker else None
         app.state.intake, app.state.watch = intake, watch
         intake.start()
         watch.start()

@@ -16,6 +16,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HANDRAIL_", frozen=True, extra="ignore")
 
     database_url: str = "sqlite:///var/handrail.db"
+    read_database_url: str | None = None
+    database_pooled: bool = False
     secret_key: SecretStr | None = Field(default=None, min_length=32)
     public_url: str = "http://127.0.0.1:8000"
     log_format: Literal["auto", "json", "console"] = "auto"

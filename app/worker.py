@@ -1,44 +1,49 @@
 """Owns background work: DUTIES is one page of it; `run_once` drives it in tests. Nothing here is needed for safety."""
 
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Mapping
 
 from app.actions import upkeep
+from app.actions.upkeep import Duty
 from app.domain.errors import Unavailable
 from app.store.db import Database
 
 PERIOD = 2.0  # seconds between rounds
 log = logging.getLogger(__name__)
 
-DUTIES: Mapping[str, Callable[[Database], int]] = {
-    "announce leases that are over": upkeep.announce_lapsed,
-    "announce reviews that are overdue": upkeep.announce_overdue,
-    "end reviews whose policy does not wait": upkeep.expire,
-    "drop what is no longer needed": upkeep.purge,
+DUTIES: Mapping[Duty, Callable[[Database], int]] = {
+    Duty.ANNOUNCE_LAPSED: upkeep.announce_lapsed,
+    Duty.ANNOUNCE_OVERDUE: upkeep.announce_overdue,
+    Duty.EXPIRE: upkeep.expire,
+    Duty.PURGE: upkeep.purge,
 }
 
 
 def run_once(db: Database, worker: str = "worker") -> dict[str, int]:
     """Do every duty once; how much each did. A duty that fails does not stop the others."""
-    done = {}
+    done: dict[str, int] = {}
+    failed: dict[str, str] = {}
     for name, duty in DUTIES.items():
         try:
             done[name] = duty(db)
         except Unavailable:
             raise
-        except Exception:
+        except Exception as error:
             log.exception("a duty failed: %s", name)
-    upkeep.beat(db, worker)
+            failed[name] = type(error).__name__
+    upkeep.beat(db, worker, done, failed)
     return done
 
 
 class Worker:
-    """Runs the duties in a thread until stopped."""
+    """Runs the duties in a thread until stopped; its name says where it lives."""
 
-    def __init__(self, db: Database, name: str = "worker") -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._name = name
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 

@@ -39,9 +39,6 @@ class Submitted:
     tier: str
     replayed: str | None = None
 
-    def again(self, by: str) -> "Submitted":
-        return replace(self, replayed=by)
-
 
 Outcome = Submitted | HandrailError
 
@@ -53,7 +50,7 @@ def submit_many(tx: WriteTx, submissions: Sequence[Submission]) -> list[Outcome]
 
 
 class _Batch:
-    """Submissions that share a transaction. Twins inside the batch get the answer of the first of them.
+    """Submissions that share a transaction. Of twins the first goes in, and the others get its answer.
 
     Everything is made in memory first, answers included, and then goes in: one statement for each table.
     """
@@ -64,23 +61,25 @@ class _Batch:
         self.outcomes: list[Outcome | None] = [None] * len(submissions)
         self.actors: dict[int, Actor] = {}
         self.tickets: dict[int, Ticket] = {}
-        self.twins: dict[int, tuple[int, str]] = {}
+        self.twins: dict[int, int] = {}
         self.fresh: dict[int, Fresh] = {}
         self.refused: dict[int, HandrailError] = {}
 
     def run(self) -> list[Outcome]:
         self._know_actors()
         self._pair_tickets()
-        self._pair_external_ids()
         self._route()
         self._reserve_tickets()
-        self._insert()
         self._refuse()
-        for twin, (first, by) in self.twins.items():
+        self._insert()
+        for twin, first in self.twins.items():
             outcome = self.outcomes[first]
-            self.outcomes[twin] = outcome.again(by) if isinstance(outcome, Submitted) else outcome
+            self.outcomes[twin] = replace(outcome, replayed="key") if isinstance(outcome, Submitted) else outcome
         self._keep_answers()
-        return [outcome for outcome in self.outcomes if outcome is not None]
+        settled = [outcome for outcome in self.outcomes if outcome is not None]
+        if len(settled) < len(self.items):
+            raise AssertionError("a submission has no outcome")  # else each after it would get another's answer
+        return settled
 
     def _open(self) -> list[int]:
         return [i for i, outcome in enumerate(self.outcomes) if outcome is None and i not in self.twins]
@@ -103,29 +102,13 @@ class _Batch:
             if key is None:
                 continue
             ticket = (str(self.actors[i].key_id), self.items[i].route, key)
-            if ticket in firsts:
-                self._pair(i, firsts[ticket], "key", reused_key())
-            else:
-                firsts[ticket] = i
+            first = firsts.setdefault(ticket, i)
+            if first == i:
                 self.tickets[i] = ticket
-
-    def _pair_external_ids(self) -> None:
-        firsts: dict[tuple[str, str], int] = {}
-        for i in self._open():
-            external_id = self.items[i].body.get("external_id")
-            if external_id is None:
-                continue
-            pair = (str(self.actors[i].service), external_id)
-            if pair in firsts and i not in self.tickets:
-                self._pair(i, firsts[pair], "external_id", taken())
+            elif self.items[i].fingerprint == self.items[first].fingerprint:
+                self.twins[i] = first
             else:
-                firsts.setdefault(pair, i)
-
-    def _pair(self, twin: int, first: int, by: str, otherwise: HandrailError) -> None:
-        if self.items[twin].fingerprint == self.items[first].fingerprint:
-            self.twins[twin] = (first, by)
-        else:
-            self.outcomes[twin] = otherwise
+                self.outcomes[i] = reused_key()
 
     def _route(self) -> None:
         open_ones = self._open()
@@ -153,6 +136,14 @@ class _Batch:
             self.outcomes[used[ticket]] = _kept(row.answer) if same else reused_key()
         self.tickets = {i: ticket for i, ticket in mine.items() if ticket in free}
 
+    def _refuse(self) -> None:
+        """What is refused now may have been taken in before: then the first answer counts."""
+        late = [i for i in self.refused if self.outcomes[i] is None]
+        self._replay([i for i in late if self.items[i].body.get("external_id") is not None])
+        for i in late:
+            if self.outcomes[i] is None:
+                self.outcomes[i] = self.refused[i]
+
     def _insert(self) -> None:
         routed = {i: one for i, one in self.fresh.items() if self.outcomes[i] is None}
         went_in = decisions.insert_missing(self.tx, [one.decision for one in routed.values()])
@@ -162,14 +153,6 @@ class _Batch:
         for i, one in new.items():
             self.outcomes[i] = Submitted(one.text, one.decision["id"], one.decision["tier"])
         self._replay([i for i in routed if i not in new])
-
-    def _refuse(self) -> None:
-        """What is refused now may have been taken in before: then the first answer counts."""
-        late = [i for i in self.refused if self.outcomes[i] is None]
-        self._replay([i for i in late if self.items[i].body.get("external_id") is not None])
-        for i in late:
-            if self.outcomes[i] is None:
-                self.outcomes[i] = self.refused[i]
 
     def _replay(self, late: Sequence[int]) -> None:
         if not late:
@@ -248,6 +231,6 @@ def reused_key() -> Invalid:
     return Invalid("This Idempotency-Key was used with another body; use a new one.", "idempotency_key_reused")
 
 
-def taken(decision_id: str | None = None) -> Conflict:
-    extra = {"decision_id": decision_id} if decision_id else {}
-    return Conflict("This external_id was submitted before with another body.", "external_id_taken", extra=extra)
+def taken(decision_id: str) -> Conflict:
+    told = "This external_id was submitted before with another body."
+    return Conflict(told, "external_id_taken", extra={"decision_id": decision_id})

@@ -11,7 +11,7 @@ from app.domain.access import Actor, Permission
 from app.domain.canonical import digest, dumps
 from app.domain.events import Event, EventType, timestamp
 from app.store import decisions, events, reviews
-from app.store.db import Database, ReadTx, WriteTx, new_id, reads, writes
+from app.store.db import Database, ReadTx, WriteTx, new_id, surveys, writes
 from app.store.decisions import Filters
 
 PAGE = 500
@@ -64,16 +64,16 @@ def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 def _stream(
     db: Database, actor: Actor, filters: Filters, write: Callable[[list[dict[str, Any]]], bytes]
 ) -> Iterator[bytes]:
-    after = None
+    after, page = None, _page.after(db.mark())
     while True:
-        views, after = _page(db, actor, filters, after)
+        views, after = page(db, actor, filters, after)
         if views:
             yield write(views)
         if after is None:
             return
 
 
-@reads
+@surveys
 def _page(tx: ReadTx, actor: Actor, filters: Filters, after: Any) -> tuple[list[dict[str, Any]], Any]:
     rows = decisions.page(tx, filters, after=after, limit=PAGE, oldest_first=True)
     ids = {row.id for row in rows}

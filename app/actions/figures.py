@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain.access import Actor, Permission
 from app.store import figures, people, reviews, stats
-from app.store.db import ReadTx, reads
+from app.store.db import ReadTx, reads, surveys
 
 P = Permission
 SESSION_IDLE = timedelta(minutes=30)
@@ -32,7 +32,7 @@ class TypeFigures:
         return self.tiers["autonomous"] / self.total if self.total else None
 
 
-@reads
+@surveys
 def by_type(tx: ReadTx, actor: Actor, hours: int = 24) -> dict[str, TypeFigures]:
     """Figures by type slug, of the last `hours`; types without any are left out. Raises Forbidden."""
     actor.must(P.READ_POLICIES)
@@ -90,7 +90,7 @@ def grants(tx: ReadTx, actor: Actor, person_id: str) -> list[dict[str, Any]]:
     ]
 
 
-@reads
+@surveys
 def person_named(tx: ReadTx, actor: Actor, text: str) -> str:
     """The id of the one person of that name or e-mail address; `text` itself when there is none, or several."""
     actor.must(P.READ_AUDIT)

@@ -1,5 +1,6 @@
 """Owns the answer to: is this installation fit to serve? Must not raise; what is wrong becomes a sentence."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,16 @@ WORKER_SEEN = timedelta(seconds=60)
 
 
 def readiness(db: Database) -> dict[str, Any]:
-    """`{database, schema, worker, problems: [sentences]}`; the first three are booleans."""
+    """`{database, schema, worker, problems: [sentences]}`; the first three are booleans.
+
+    Where there is a read replica, also `replica: {behind, problem}`: seconds, and why it is not read. That is no
+    problem of ours, since reads then go to the primary.
+    """
     try:
-        return _look(db)
+        found = _look(db)
     except HandrailError as error:
-        return {"database": False, "schema": False, "worker": False, "problems": [error.detail]}
+        found = {"database": False, "schema": False, "worker": False, "problems": [error.detail]}
+    return found | ({"replica": asdict(db.replica.look())} if db.replica else {})
 
 
 @reads

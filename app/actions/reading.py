@@ -12,7 +12,7 @@ from app.domain.decision_type import DecisionType, cached_type
 from app.domain.errors import NotFound
 from app.domain.events import EventType
 from app.store import decision_types, decisions, events, keys, people, reviews, stats
-from app.store.db import ReadTx, reads
+from app.store.db import ReadTx, reads, surveys
 
 Row = Any
 P = Permission
@@ -40,7 +40,7 @@ def decision(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
     return _views.decision(row, hide=hide) | {"reviews": _reviews(tx, actor, row.id, hide)}
 
 
-@reads
+@surveys
 def decision_list(
     tx: ReadTx, actor: Actor, filters: decisions.Filters, after: tuple[datetime, str] | None, limit: int
 ) -> Page:
@@ -64,7 +64,7 @@ def timeline(tx: ReadTx, actor: Actor, decision_id: str) -> list[dict[str, Any]]
     return _named(tx, [_views.event(one, hide=hide or _tells(one, unheard)) for one in told])
 
 
-@reads
+@surveys
 def event_list(
     tx: ReadTx,
     actor: Actor,

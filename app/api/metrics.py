@@ -12,7 +12,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from app.actions.operations import set_aside_counts
 from app.actions.reading import queue_stats
+from app.actions.upkeep import Duty
 from app.domain.errors import Unavailable
 from app.store.db import Database
 
@@ -39,14 +41,14 @@ class Metrics:
             registry=own,
         )  # fmt: skip
         self.claim_seconds = Histogram("handrail_claim_seconds", "How long a claim takes.", buckets=FINE, registry=own)
-        self.registry.register(_Queues(db))
+        self.registry.register(_FromTheDatabase(db))
 
     def text(self) -> bytes:
         """The exposition format 0.0.4."""
         return generate_latest(self.registry)
 
 
-class _Queues(Collector):
+class _FromTheDatabase(Collector):
     """Read when asked for; left out while the database is away, so that the rest is still told."""
 
     def __init__(self, db: Database) -> None:
@@ -61,8 +63,11 @@ class _Queues(Collector):
             "handrail_reviews_oldest_seconds", "Age of the oldest open review, by queue.", labels=["queue"]
         )
         late = GaugeMetricFamily("handrail_reviews_late", "Open reviews past their due time.", labels=["queue"])
+        aside = GaugeMetricFamily(
+            "handrail_set_aside", "Rows that background work could not process, by duty.", labels=["duty"]
+        )
         try:
-            rows = queue_stats(self._db)
+            rows, kept = queue_stats(self._db), set_aside_counts(self._db)
         except Unavailable:
             return
         now = datetime.now(UTC) + self._db.offset
@@ -70,4 +75,6 @@ class _Queues(Collector):
             waiting.add_metric([row["queue"]], row["open"])
             oldest.add_metric([row["queue"]], max(0.0, (now - row["oldest"]).total_seconds()))
             late.add_metric([row["queue"]], row["late"])
-        yield from (waiting, oldest, late)
+        for duty in Duty:
+            aside.add_metric([duty.value], kept.get(duty, 0))
+        yield from (waiting, oldest, late, aside)

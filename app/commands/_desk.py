@@ -20,7 +20,8 @@ def say(text: str) -> None:
 @contextmanager
 def database(*, any_schema: bool = False) -> Iterator[Database]:
     """The database that the settings name, at head unless `any_schema`. Raises HandrailError when it is not."""
-    db = Database(Settings().database_url)
+    settings = Settings()
+    db = Database(settings.database_url, read_url=settings.read_database_url, pooled=settings.database_pooled)
     try:
         if not any_schema:
             must_be_at_head(db)

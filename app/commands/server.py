@@ -6,7 +6,7 @@ import signal
 import socket
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from fastapi import FastAPI
@@ -63,7 +63,7 @@ def worker() -> None:
     with database(any_schema=True) as db:
         _make_ready(db)
         configure(settings.log_format, settings.log_level)
-        one = Worker(db, f"worker-{os.getpid()}")
+        one = Worker(db)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: one.stop_soon())
         one.run()
@@ -73,7 +73,8 @@ def doctor() -> None:
     """Say what is wrong with this installation and how to mend it; exit 1 when something is."""
     problems = [] if Settings().secret_key else [NO_SECRET]
     with database(any_schema=True) as db:
-        problems += health.readiness(db)["problems"]
+        found = health.readiness(db)
+        problems += found["problems"] + _replica(found)
         problems += _clock(db)
     for problem in problems:
         say(problem)
@@ -121,6 +122,13 @@ def _make_ready(db: Database) -> None:
         schema.migrate(db)
     else:
         must_be_at_head(db)
+
+
+def _replica(found: dict[str, Any]) -> list[str]:
+    standing = found.get("replica") or {}
+    if standing and standing["problem"] is None:
+        typer.echo(f"The read replica is {standing['behind']:.1f} s behind.")
+    return [standing["problem"]] if standing.get("problem") else []
 
 
 def _clock(db: Database) -> list[str]:

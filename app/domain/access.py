@@ -27,6 +27,7 @@ class Permission(StrEnum):
     READ_AUDIT = "read the audit trail"
     MANAGE_PEOPLE = "manage people"
     MANAGE_KEYS = "manage keys"
+    OPERATE = "watch over this installation"
 
 
 P = Permission
@@ -38,7 +39,7 @@ ROLES: Mapping[str, frozenset[Permission]] = MappingProxyType({
     "auditor": frozenset({P.READ_DECISIONS, P.READ_POLICIES, P.READ_AUDIT, P.EXPORT}),
     "admin": frozenset({
         P.MANAGE_PEOPLE, P.MANAGE_KEYS, P.EDIT_TYPES, P.EDIT_POLICIES, P.READ_POLICIES, P.READ_DECISIONS,
-        P.READ_AUDIT, P.EXPORT,
+        P.READ_AUDIT, P.EXPORT, P.OPERATE,
     }),
 })  # fmt: skip
 
@@ -54,7 +55,7 @@ SCOPES: Mapping[str, frozenset[Permission]] = MappingProxyType({
 
 ONLY_PEOPLE = frozenset({P.REVIEW, P.REVIEW_ESCALATED, P.RELEASE_OTHERS})
 ONLY_KEYS = frozenset({P.SUBMIT, P.CANCEL})
-EVERYWHERE = frozenset({P.MANAGE_PEOPLE, P.MANAGE_KEYS})  # a grant for one type never carries these
+EVERYWHERE = frozenset({P.MANAGE_PEOPLE, P.MANAGE_KEYS, P.OPERATE})  # a grant for one type never carries these
 
 
 @dataclass(frozen=True, slots=True)

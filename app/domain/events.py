@@ -55,6 +55,7 @@ class EventType(StrEnum):
     POLICY_ACTIVATED = "policy.activated"
     POLICY_RETIRED = "policy.retired"
     EXPORT_STARTED = "export.started"
+    DUTY_RETRIED = "duty.retried"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def _unknown(path: tuple[str, ...], schema: Any) -> str | None:
             near = get_close_matches(name, known, 1)
             hint = f"; perhaps {near[0]} is meant" if near else ""
             asked = ".".join(("input", *path[: depth + 1]))
-            return f"asks for {asked}, which the input schema does not have{hint}: people would decide."
+            return f"asks for {asked}, which the input schema does not have{hint}."
         schema = schema.get("properties", {}).get(name) if isinstance(schema, Mapping) else None
     return None
 

@@ -37,8 +37,11 @@ def by_external_id(tx: ReadTx, pairs: Iterable[tuple[str, str]]) -> dict[tuple[s
 
 
 def insert_missing(tx: WriteTx, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Insert the decisions whose (service, external_id) is free; returns the ids that went in."""
-    ordered = sorted(rows, key=lambda row: (row["service"], row["external_id"] or "", row["id"]))
+    """Insert the decisions whose (service, external_id) is free; returns the ids that went in.
+
+    Of rows that want the same one, the first goes in.
+    """
+    ordered = sorted(rows, key=lambda row: (row["service"], row["external_id"] or ""))
     conflict = ["service", "external_id"]
     return {row[0] for row in tx.insert_missing(decision, ordered, conflict=conflict, returning=["id"])}
 
@@ -79,7 +82,7 @@ def _pending(decision_id: str) -> sa.Update:
 
 def ended(tx: ReadTx, ids: Iterable[str]) -> set[str]:
     """Which of the decisions are no longer pending."""
-    query = sa.select(decision.c.id).where(decision.c.id.in_(sorted(ids)), decision.c.status != "pending")
+    query = sa.select(decision.c.id).where(tx.among(decision.c.id, ids), decision.c.status != "pending")
     return {row.id for row in tx.rows(query)}
 
 

@@ -327,6 +327,29 @@ class Generation(SQLModel, table=True):
     n: int = Field(sa_type=sa.BigInteger)
 
 
+class DutyRun(SQLModel, table=True):
+    """When a duty of the worker last ran, how many rows it dealt with, and why it failed if it did."""
+
+    __tablename__ = "duty_run"
+    duty: str = Field(primary_key=True, sa_type=TEXT)
+    worker: str = Field(sa_type=TEXT)
+    ran_at: datetime = Field(sa_type=UtcDateTime)
+    did: int
+    error: str | None = Field(default=None, sa_type=TEXT)
+
+
+class SetAside(SQLModel, table=True):
+    """A row that a duty could not process and does not meet again until somebody tries it."""
+
+    __tablename__ = "set_aside"
+    duty: str = Field(primary_key=True, sa_type=TEXT)
+    object_id: str = Field(primary_key=True, sa_type=TEXT)
+    error: str = Field(sa_type=TEXT)
+    tries: int
+    first_at: datetime = Field(sa_type=UtcDateTime)
+    last_at: datetime = Field(sa_type=UtcDateTime)
+
+
 def _table(model: type[SQLModel]) -> sa.Table:
     return cast(sa.Table, model.__table__)  # type: ignore[attr-defined]
 
@@ -348,5 +371,7 @@ verdict = _table(Verdict)
 event = _table(Event)
 heartbeat = _table(Heartbeat)
 generation = _table(Generation)
+duty_run = _table(DutyRun)
+set_aside = _table(SetAside)
 
 APPEND_ONLY = (event, judgement, verdict, type_revision)

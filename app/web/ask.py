@@ -49,11 +49,11 @@ class Visit:
         """A page that asks again by itself: it must neither keep a session alive nor use up a notice."""
         return POLL in self.request.headers
 
-    def go(self, path: str, notice: str | None = None, *, undo: str = "") -> Response:
-        """303 to a path of ours, with a notice for that page; `undo` is the path that takes back what was done."""
+    def go(self, path: str, notice: str | None = None, *, kind: str = "ok", undo: str = "") -> Response:
+        """303 to a path of ours, with a notice (ok or error); `undo` is the path that takes back what was done."""
         response = RedirectResponse(path, status_code=303)
         if notice:
-            session.put_notice(self.request, response, "ok", notice, undo)
+            session.put_notice(self.request, response, kind, notice, undo)
         return response
 
 

@@ -48,6 +48,7 @@ TITLES: Final[Mapping[str, str]] = {
     T.POLICY_ACTIVATED: "Activated a policy version",
     T.POLICY_RETIRED: "A policy version was retired",
     T.EXPORT_STARTED: "Exported records",
+    T.DUTY_RETRIED: "Tried again what background work had set aside",
 }  # fmt: skip
 ACTIONS: Final[Mapping[str, str]] = {
     "approve": "Approved what the AI proposed",

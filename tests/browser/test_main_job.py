@@ -20,7 +20,7 @@ PAGES = {
              "/nope"),
     "policy_owner": ("/policies/refund", "/policies/refund/diff?from=1&to=2", "/policies/refund/2"),
     "auditor": ("/audit", "/exports", "/decisions?status=overturned"),
-    "admin": ("/people", "/keys"),
+    "admin": ("/people", "/keys", "/operations"),
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def said(when: str, schema: dict[str, Any] = CLOSED) -> list[tuple[str, str]]:
     [
         ("input.amout_cents > 5", "input.amout_cents, which the input schema does not have; perhaps amount_cents is"),
         ("input.customer.vpi", "input.customer.vpi, which the input schema does not have; perhaps vip is"),
-        ("has(input.colour)", "input.colour, which the input schema does not have: people"),
+        ("has(input.colour)", "input.colour, which the input schema does not have."),
         ("input . zzz == 1 || input.zzz == 2", "input.zzz, which"),
     ],
 )
