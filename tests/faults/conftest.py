@@ -27,7 +27,8 @@ class Amount:
     twins: int = 100
     cuts: int = 40 if FULL else 4
     network_rounds: int = 5 if FULL else 1
-    frozen_seconds: float = 3 if FULL else 0.3
+    frozen_seconds: float = 3
+    soon: float = 10 if FULL else 30  # seconds until it works again; a machine busy with other tests gets more
     delay_seconds: float = 1 if FULL else 0.02  # each way
     delayed_seconds: float = 20 if FULL else 0.3
     images: int = 60 if FULL else 4

@@ -67,7 +67,7 @@ def test_what_was_acknowledged_survives_postgres_stopped_immediately(
             cluster.stop("immediate")
             assert 503 == app.ask("/readyz", within=30)
             cluster.start()
-            slowest = max(slowest, site.await_progress(1, within=10))
+            slowest = max(slowest, site.await_progress(1, within=amount.soon))
     broken = site.faults() + site.export_faults(app.port)
     report(
         "PostgreSQL stop -m immediate", "postgres", stops=amount.stops, decisions=site.acknowledged("submit"),

@@ -11,7 +11,6 @@ from tests.faults.proxy import Proxy, upstream
 from tests.faults.site import Site
 
 LONGEST = 30  # seconds that a request may take
-HEALED = 10  # seconds until it works again
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_no_request_hangs_and_nothing_is_lost(broken: tuple[Site, Proxy], amount
         for name, fault in list(FAULTS.items()) * amount.network_rounds:
             site.await_progress(5, 1)
             fault(proxy, amount)
-            healed[name] = max(healed[name], site.await_progress(1, within=HEALED))
+            healed[name] = max(healed[name], site.await_progress(1, within=amount.soon))
             site.await_progress(0, 1)
     wrong = site.faults()
     for name, seconds in healed.items():

@@ -8,7 +8,6 @@ from tests.faults.conftest import Amount, Report
 from tests.faults.servers import App
 from tests.faults.site import Site
 
-DRAINED = 10  # seconds
 POLLERS = 4
 
 
@@ -31,7 +30,7 @@ def test_sigterm_under_load_fails_no_request_that_was_begun(site: Site, amount: 
         with site.loaded([app.port], reviewers=5, keep=number % 2 == 0):
             site.await_progress(5, 1)
             pollers = _poll(site, app, f"wait-{number}")
-            slowest = max(slowest, app.end())
+            slowest = max(slowest, app.end(within=60))
             waited += [poller.answer.status for poller in _joined(pollers)]
             app.start()
             site.await_progress(1)
@@ -42,7 +41,7 @@ def test_sigterm_under_load_fails_no_request_that_was_begun(site: Site, amount: 
         unanswered=len(unanswered), waiters=len(waited), faults=len(broken),
     )  # fmt: skip
     assert ([], [], [200] * POLLERS * amount.restarts) == (unanswered, broken, waited)
-    assert slowest < DRAINED
+    assert slowest < amount.soon
 
 
 def _poll(site: Site, app: App, mark: str) -> list[Poller]:

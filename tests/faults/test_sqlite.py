@@ -34,7 +34,7 @@ def small_disk(folder: Path) -> Iterator[bool]:
 
 
 def test_a_full_disk_is_503_and_heals_by_itself(
-    tmp_path: Path, sqlite_url: str, new_site: NewSite, report: Report
+    tmp_path: Path, sqlite_url: str, new_site: NewSite, amount: Amount, report: Report
 ) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk) as mounted:
@@ -42,7 +42,7 @@ def test_a_full_disk_is_503_and_heals_by_itself(
             pytest.skip("needs the right to mount a small file system")
         shutil.copy(sqlite_url.removeprefix("sqlite:///"), disk / "handrail.db")
         site = new_site(f"sqlite:///{disk}/handrail.db")
-        refused, read, healed = _fill_and_free(site, disk / "ballast")
+        refused, read, healed = _fill_and_free(site, disk / "ballast", amount)
         broken = site.faults()
         site.close()
     report(
@@ -52,7 +52,7 @@ def test_a_full_disk_is_503_and_heals_by_itself(
     assert ({503}, {200}, []) == ({a.status for a in refused}, {a.status for a in read}, broken)
 
 
-def _fill_and_free(site: Site, ballast: Path) -> tuple[list[Answer], list[Answer], float]:
+def _fill_and_free(site: Site, ballast: Path, amount: Amount) -> tuple[list[Answer], list[Answer], float]:
     port = site.app().port
     with site.loaded([port], submitters=1, pace=0.2):
         site.await_progress(5, 1)
@@ -64,7 +64,7 @@ def _fill_and_free(site: Site, ballast: Path) -> tuple[list[Answer], list[Answer
             *(site.door(port, "auditor").ask("GET", "/events") for _ in range(3)),
         ]
         ballast.unlink()
-        healed = site.await_progress(1, 1, within=10)
+        healed = site.await_progress(1, 1, within=amount.soon)
     return refused, read, healed
 
 
