@@ -34,6 +34,6 @@ def test_a_round_that_fails_is_followed_by_another(
 
     monkeypatch.setattr(worker, "PERIOD", 0)
     monkeypatch.setattr(worker, "run_once", round_of)
-    one = Worker(db, "w")
+    one = Worker(db)
     one.run()
-    assert ["w"] * 3 == rounds
+    assert (3, 1) == (len(rounds), len(set(rounds)))

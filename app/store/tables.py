@@ -383,8 +383,8 @@ class SetAside(SQLModel, table=True):
     last_at: datetime = Field(sa_type=UtcDateTime)
 
 
-def _table(model: type[SQLModel]) -> sa.Table:
-    return cast(sa.Table, model.__table__)  # type: ignore[attr-defined]
+def _table(model: Any) -> sa.Table:
+    return cast(sa.Table, model.__table__)
 
 
 queue, decision_type, type_revision, policy, person = map(_table, (Queue, DecisionType, TypeRevision, Policy, Person))
