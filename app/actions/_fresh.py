@@ -47,7 +47,10 @@ class Fresh:
     text: str
 
 
-def fresh(at: datetime, actor: Actor, body: Mapping[str, Any], fingerprint: str, types: Mapping[str, Known]) -> Fresh:
+def fresh(
+    at: datetime, actor: Actor, body: Mapping[str, Any], fingerprint: str, types: Mapping[str, Known],
+    request_id: str | None,
+) -> Fresh:  # fmt: skip
     """Route a body that has the wire's shape. Raises Invalid when it does not fit its decision type."""
     known = _known(types, body)
     facts = _facts(new_id("dec"), known.type, body)
@@ -57,7 +60,7 @@ def fresh(at: datetime, actor: Actor, body: Mapping[str, Any], fingerprint: str,
     event_id = new_id("evt")
     told = _submitted(row, route, review, digests)
     text = _answer(row, _told_reasons(route.reasons), _due(review), event_id)
-    return Fresh(row, review, events.row(event_id, at, actor, told), text)
+    return Fresh(row, review, events.row(event_id, at, actor, told, request_id), text)
 
 
 def answer_again(row: Row, review: Row | None, event_id: str) -> str:

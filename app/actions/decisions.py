@@ -97,7 +97,7 @@ class _Batch:
             elif not actor.may(Permission.SUBMIT):
                 self.outcomes[i] = Forbidden(f"This key may not {Permission.SUBMIT.value}; it needs decisions:write.")
             else:
-                self.actors[i] = replace(actor, request_id=item.request_id)
+                self.actors[i] = actor
 
     def _pair_tickets(self) -> None:
         firsts: dict[Ticket, int] = {}
@@ -121,7 +121,7 @@ class _Batch:
         for i in open_ones:
             item = self.items[i]
             try:
-                self.fresh[i] = fresh(at, self.actors[i], item.body, item.fingerprint, types)
+                self.fresh[i] = fresh(at, self.actors[i], item.body, item.fingerprint, types, item.request_id)
             except HandrailError as refusal:
                 self.refused[i] = refusal
 

@@ -51,6 +51,11 @@ def canonical(value: Any) -> bytes:
     return _write(value).encode()
 
 
+def canonical_text(value: Any) -> str:
+    """`canonical` before it is encoded, for who puts it together from parts. Raises like it, save for surrogates."""
+    return _write(value)
+
+
 def dumps(value: Any) -> str:
     """Compact JSON for storage, keys in their order; raises ValueError for NaN and infinities."""
     return _STORED.encode(value)

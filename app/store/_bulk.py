@@ -6,7 +6,9 @@ eighth of the client's time that a multi-row VALUES takes); SQLite runs one stat
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -47,9 +49,10 @@ class _Plan:
         dialect: sa.Dialect,
     ) -> None:
         columns = [table.c[name] for name in names]
-        self._names = names
         self._binary = [column.name for column in columns if isinstance(column.type, sa.LargeBinary)]
-        self._processors = [_processor(column, dialect) for column in columns]
+        self._values = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+        # What SQLite's driver does not store by itself as SQLAlchemy reads it.
+        self._times = [(place, _processor(column, dialect)) for place, column in enumerate(columns) if _is_time(column)]
         listed = _quoted(names)
         source = f"VALUES ({', '.join('?' * len(names))})"
         if dialect.name == "postgresql":
@@ -67,11 +70,15 @@ class _Plan:
 
     def tuples(self, rows: Rows) -> Iterator[tuple[Any, ...]]:
         """Each row's values as SQLite stores them."""
+        texts: dict[Any, Any] = {}  # most times of one transaction are the same
         for row in rows:
-            yield tuple(
-                row[name] if process is None else process(row[name])
-                for name, process in zip(self._names, self._processors, strict=True)
-            )
+            values = list(self._values(row))
+            for place, process in self._times:
+                moment = values[place]
+                if moment not in texts:
+                    texts[moment] = process(moment)
+                values[place] = texts[moment]
+            yield tuple(values)
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -82,8 +89,13 @@ def _quoted(names: tuple[str, ...]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _processor(column: sa.Column[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+def _is_time(column: sa.Column[Any]) -> bool:
+    return column.type.python_type is datetime
+
+
+def _processor(column: sa.Column[Any], dialect: sa.Dialect) -> Callable[[Any], Any]:
     process: Callable[[Any], Any] | None = column.type.dialect_impl(dialect).bind_processor(dialect)
+    assert process is not None
     return process
 
 

@@ -25,8 +25,8 @@ def record_many(tx: WriteTx, happened: Sequence[tuple[Actor, Event]]) -> list[st
     return [one["id"] for one in rows]
 
 
-def row(event_id: str, at: datetime, actor: Actor, one: Event) -> dict[str, Any]:
-    """An event's row to be; its body is made here, once."""
+def row(event_id: str, at: datetime, actor: Actor, one: Event, request_id: str | None = None) -> dict[str, Any]:
+    """An event's row to be; its body is made here, once. `request_id` stands in for the actor's."""
     return {
         "id": event_id,
         "created_at": at,
@@ -35,7 +35,7 @@ def row(event_id: str, at: datetime, actor: Actor, one: Event) -> dict[str, Any]
         "object_id": one.object_id,
         "decision_id": one.decision_id,
         "decision_type": one.decision_type,
-        "body": one.body(event_id, at, actor),
+        "body": one.body(event_id, at, actor, request_id),
     }
 
 
