@@ -28,5 +28,7 @@ check: $(READY) ## lint, format, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## submits per second against two baselines, as ratios
-	$(BIN)/python benchmarks/bench_submit.py
+BENCHES := submit limits waiting memory claims pages exports
+
+bench: $(READY) ## every benchmark, as ratios against baselines in the same run (make bench BENCHES=submit: one alone)
+	@for one in $(BENCHES); do $(BIN)/python benchmarks/bench_$$one.py || exit 1; done

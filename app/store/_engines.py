@@ -12,6 +12,8 @@ from app.domain.errors import Malformed
 from app.store import _patience
 
 PG_LIMITS = {"statement_timeout": "7s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "60s"}
+# Compiling a plan takes longer than any statement of ours.
+PG_SETTINGS = PG_LIMITS | {"jit": "off"}
 # A peer that is gone is noticed by the kernel, and see _patience for one that is there and says nothing.
 PG_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 BUSY_SECONDS = 10
@@ -65,7 +67,7 @@ def sqlite_engine(url: sa.URL, pool_size: int, *, read_only: bool) -> sa.Engine:
 
 
 def postgres_engine(url: sa.URL, pool_size: int, *, pooled: bool, **connect: Any) -> sa.Engine:
-    options = " ".join(f"-c {name}={value}" for name, value in PG_LIMITS.items())
+    options = " ".join(f"-c {name}={value}" for name, value in PG_SETTINGS.items())
     # PgBouncer in transaction mode: no start-up options, no prepared statements, nothing that outlives a transaction.
     session = {"prepare_threshold": None} if pooled else {"options": f"-c timezone=UTC {options}"}
     engine = sa.create_engine(
@@ -78,7 +80,7 @@ def postgres_engine(url: sa.URL, pool_size: int, *, pooled: bool, **connect: Any
         connect_args={"connect_timeout": 3, **PG_KEEPALIVE, **session, **connect},
     )
     if pooled:
-        limits = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in PG_LIMITS.items())
+        limits = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in PG_SETTINGS.items())
 
         @sa.event.listens_for(engine, "begin")
         def begin(connection: sa.Connection) -> None:
