@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from common import databases, in_turns, p99, ratio
-from fill import REVIEWER, fill, prepare
+from fill import REVIEWER, fill, plain, prepare
 
 from app.actions import reviews, verdicts
 from app.domain.access import Actor, Grant
@@ -92,9 +92,9 @@ def behind_a_snapshot(db: Database, asked: argparse.Namespace) -> None:
     """Claims before and after 10,000 reviews at the head are settled while a snapshot, opened before, stays open."""
     desk = Desk(db, ("refund",))
     before = in_turns({"claim": desk.claim, "rule": desk.rule}, asked.rounds)
-    with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as old, old.begin():
+    with plain(db).connect().execution_options(isolation_level="REPEATABLE READ") as old, old.begin():
         old.exec_driver_sql("SELECT count(*) FROM queue").all()
-        with db.engine.begin() as connection:
+        with plain(db).begin() as connection:
             connection.exec_driver_sql(SETTLED.format(NEXT.format("refund"), asked.dead))
         after = in_turns({"claim": desk.claim, "rule": desk.rule}, asked.rounds, warm=1)
     both = {"before": before["claim"], "after": after["claim"]}
