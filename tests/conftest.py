@@ -1,13 +1,15 @@
 """Owns the databases that tests run on: SQLite and PostgreSQL, migrated once, copied for every test."""
 
+import asyncio
 import os
 import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
@@ -22,6 +24,7 @@ from app.store.schema import migrate
 from tests.factories import House, furnish
 
 Copies = Callable[[], Iterator[str]]
+T = TypeVar("T")
 
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("handrail", deadline=None)
@@ -153,3 +156,9 @@ def _in_postgres(url: str, *statements: str) -> None:
         for statement in statements:
             connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+def in_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns, in a thread of its own: a browser test may have left a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

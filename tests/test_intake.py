@@ -12,6 +12,7 @@ from app.actions.decisions import Submission, Submitted
 from app.domain.errors import Unavailable
 from app.intake import Intake
 from app.store.db import Database
+from tests.conftest import in_loop
 
 
 async def outcomes(db: Database, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -41,8 +42,8 @@ async def outcomes(db: Database, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_who_waits_behind_an_outage_is_told_at_once(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "OUTAGE", -1.0)
-    assert ["Unavailable", "Unavailable"] == asyncio.run(outcomes(db, monkeypatch))
+    assert ["Unavailable", "Unavailable"] == in_loop(outcomes(db, monkeypatch))
 
 
 def test_who_waits_behind_a_short_failure_has_their_turn(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ["Unavailable", "Submitted"] == asyncio.run(outcomes(db, monkeypatch))
+    assert ["Unavailable", "Submitted"] == in_loop(outcomes(db, monkeypatch))

@@ -8,6 +8,7 @@ import pytest
 from app import watch
 from app.domain.errors import Unavailable
 from app.store.db import Database
+from tests.conftest import in_loop
 
 
 @pytest.mark.parametrize("fault", [Unavailable("away"), RuntimeError("unexpected")])
@@ -28,5 +29,5 @@ def test_a_look_that_fails_is_followed_by_another(monkeypatch: pytest.MonkeyPatc
         await asyncio.wait_for(one.ended("dec_1", 30), 10)
         await one.stop()
 
-    asyncio.run(wait())
+    in_loop(wait())
     assert [frozenset({"dec_1"})] * 3 == looks[:3]

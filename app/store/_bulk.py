@@ -6,7 +6,6 @@ eighth of the client's time that a multi-row VALUES takes); SQLite runs one stat
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -90,7 +89,7 @@ def _quoted(names: tuple[str, ...]) -> str:
 
 
 def _is_time(column: sa.Column[Any]) -> bool:
-    return column.type.python_type is datetime
+    return isinstance(column.type, sa.DateTime | sa.types.TypeDecorator)
 
 
 def _processor(column: sa.Column[Any], dialect: sa.Dialect) -> Callable[[Any], Any]:

@@ -11,6 +11,7 @@ from app.actions import decisions
 from app.domain.errors import Unavailable
 from app.intake import Intake
 from app.store.db import Database
+from tests.conftest import in_loop
 from tests.factories import House, submission
 
 
@@ -47,7 +48,7 @@ def test_bodies_of_one_transaction_are_few_megabytes(db: Database) -> None:
         assert (0, 0) == (one._count, one._bytes)
         return sizes
 
-    assert [8, 8, 4] == asyncio.run(groups())
+    assert [8, 8, 4] == in_loop(groups())
 
 
 def test_who_comes_when_too_much_waits_is_asked_to_come_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,4 +60,4 @@ def test_who_comes_when_too_much_waits_is_asked_to_come_again(db: Database, monk
         with pytest.raises(Unavailable):
             await one.submit(decisions.Submission("key", {}, "print", size=1))
 
-    asyncio.run(refused())
+    in_loop(refused())

@@ -1,6 +1,5 @@
 """The short way to the submit door answers as the long way does, whatever comes in."""
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import shortcut
 from tests.api.bad import table
+from tests.conftest import in_loop
 from tests.factories import House, submission
 
 IDS = re.compile(r"(dec|rev|evt|req)_[0-9a-f-]{36}|\d{4}-\d\d-\d\dT[0-9:.]+Z")
@@ -119,5 +119,5 @@ def test_a_caller_who_hangs_up_gets_no_answer(app: FastAPI) -> None:
         "type": "http", "method": "POST", "path": "/api/v1/decisions",
         "headers": [(b"authorization", b"Bearer hr_12345678_" + b"a" * 43)],
     }  # fmt: skip
-    asyncio.run(shortcut.go(app, scope, receive, send))
+    in_loop(shortcut.go(app, scope, receive, send))
     assert [] == sent

@@ -138,6 +138,7 @@ def test_a_snooze_is_taken_back_with_one_key(site: Site) -> None:
     page.keyboard.press("n")
     expect(page.get_by_role("heading", level=1)).to_contain_text("customer 1")
     page.keyboard.press("h")
+    expect(page.get_by_label("Back in the queue in")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("Snoozed until")
