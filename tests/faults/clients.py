@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -153,7 +154,7 @@ def insist(door: Door, stop: threading.Event, ask: Callable[[], Answer]) -> tupl
     raise AssertionError("unreachable")
 
 
-class Client(threading.Thread):
+class Client(ABC, threading.Thread):
     """A thread that does its round until told to stop, resting up to `pace` seconds in it; its error is kept."""
 
     def __init__(
@@ -181,8 +182,9 @@ class Client(threading.Thread):
             for door in self._doors:
                 door.close()
 
+    @abstractmethod
     def round(self) -> None:
-        raise NotImplementedError
+        """What this client does again and again."""
 
     def want(self, verb: str, asked: Mapping[str, Any], *, again: bool, ask: Callable[[Door], Answer]) -> Call:
         """Do one thing, insisting or not, and write down what came of it."""
