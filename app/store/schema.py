@@ -10,7 +10,7 @@ from app.store.db import Database, ReadTx
 
 
 def migrate(db: Database, revision: str = "head") -> None:
-    """Bring the schema to `revision` in one transaction; two at once take turns.
+    """Bring the schema to `head`, or down to an older revision, in one transaction; two at once take turns.
 
     Raises Unavailable when the database cannot be reached.
     """
@@ -18,10 +18,8 @@ def migrate(db: Database, revision: str = "head") -> None:
         db.hold_schema_lock(tx)
         config = _config()
         config.attributes["connection"] = tx.connection
-        if revision == "base":
-            command.downgrade(config, revision)
-        else:
-            command.upgrade(config, revision)
+        move = command.upgrade if revision == "head" else command.downgrade
+        move(config, revision)
 
 
 def current(tx: ReadTx) -> str | None:

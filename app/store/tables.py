@@ -1,32 +1,19 @@
 """Owns every table, index and check: the schema at a glance. Must not validate (`table=True` does not) nor query."""
 
 from datetime import datetime
-from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+from app.store._audit_tables import checkpoint as checkpoint
+from app.store._audit_tables import cosignature as cosignature
+from app.store._audit_tables import push as push
+from app.store._audit_tables import sealed as sealed
+from app.store._audit_tables import tile as tile
+from app.store._audit_tables import tree_head as tree_head
+from app.store._audit_tables import unsealed as unsealed
+from app.store._columns import TEXT, one_of, table_of, where
 from app.store.db import UtcDateTime
-
-TEXT = sa.Text()
-
-
-def _one_of(column: str, *values: str) -> sa.CheckConstraint:
-    quoted = ", ".join(f"'{value}'" for value in values)
-    return sa.CheckConstraint(f"{column} IN ({quoted})", name=f"{column}_known")
-
-
-def _where(predicate: str, on_sqlite: str | None = None) -> dict[str, Any]:
-    return {"postgresql_where": sa.text(predicate), "sqlite_where": sa.text(on_sqlite or predicate)}
-
-
-SQLModel.metadata.naming_convention = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
 
 
 class Queue(SQLModel, table=True):
@@ -70,8 +57,8 @@ class Policy(SQLModel, table=True):
 
     __tablename__ = "policy"
     __table_args__ = (
-        _one_of("state", "draft", "proposed", "active", "retired"),
-        sa.Index("uq_policy_active", "decision_type", unique=True, **_where("state = 'active'")),
+        one_of("state", "draft", "proposed", "active", "retired"),
+        sa.Index("uq_policy_active", "decision_type", unique=True, **where("state = 'active'")),
     )
     decision_type: str = Field(primary_key=True, foreign_key="decision_type.slug", sa_type=TEXT)
     version: int = Field(primary_key=True)
@@ -105,7 +92,7 @@ class RoleGrant(SQLModel, table=True):
     """A role that a person holds for one decision type, or `*`."""
 
     __tablename__ = "role_grant"
-    __table_args__ = (_one_of("role", "admin", "policy_owner", "reviewer", "lead", "auditor"),)
+    __table_args__ = (one_of("role", "admin", "policy_owner", "reviewer", "lead", "auditor"),)
     person_id: str = Field(primary_key=True, foreign_key="person.id", sa_type=TEXT)
     role: str = Field(primary_key=True, sa_type=TEXT)
     decision_type: str = Field(primary_key=True, sa_type=TEXT)
@@ -168,18 +155,18 @@ class Decision(SQLModel, table=True):
     __tablename__ = "decision"
     __table_args__ = (
         sa.UniqueConstraint("service", "external_id"),
-        _one_of("tier", "autonomous", "review_required", "human_decides"),
-        _one_of("status", "pending", "final", "cancelled"),
-        _one_of("decided_by", "policy", "reviewer", "timeout"),
+        one_of("tier", "autonomous", "review_required", "human_decides"),
+        one_of("status", "pending", "final", "cancelled"),
+        one_of("decided_by", "policy", "reviewer", "timeout"),
         sa.CheckConstraint("(status = 'final') = (outcome IS NOT NULL)", name="final_has_outcome"),
         sa.CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_range"),
         sa.Index("ix_decision_created_at_id", "created_at", "id"),
         sa.Index("ix_decision_decision_type_created_at", "decision_type", "created_at", "id"),
         sa.Index("ix_decision_model_name_created_at", "model_name", "created_at", "id"),
-        sa.Index("ix_decision_subject_created_at", "subject", "created_at", "id", **_where("subject IS NOT NULL")),
-        sa.Index("ix_decision_unfinished", "status", "created_at", "id", **_where("status <> 'final'")),
+        sa.Index("ix_decision_subject_created_at", "subject", "created_at", "id", **where("subject IS NOT NULL")),
+        sa.Index("ix_decision_unfinished", "status", "created_at", "id", **where("status <> 'final'")),
         sa.Index("ix_decision_tier_created_at", "tier", "created_at", "id"),
-        sa.Index("ix_decision_overturned", "created_at", "id", **_where("overturned_at IS NOT NULL")),
+        sa.Index("ix_decision_overturned", "created_at", "id", **where("overturned_at IS NOT NULL")),
     )
     id: str = Field(primary_key=True, sa_type=TEXT)
     decision_type: str = Field(foreign_key="decision_type.slug", sa_type=TEXT)
@@ -219,22 +206,22 @@ class Review(SQLModel, table=True):
 
     __tablename__ = "review"
     __table_args__ = (
-        _one_of("kind", "gate", "sample"),
-        _one_of("tier", "autonomous", "review_required", "human_decides"),
-        _one_of("state", "open", "settled", "expired", "cancelled"),
+        one_of("kind", "gate", "sample"),
+        one_of("tier", "autonomous", "review_required", "human_decides"),
+        one_of("state", "open", "settled", "expired", "cancelled"),
         sa.CheckConstraint("level BETWEEN 0 AND 1", name="level_known"),
         sa.CheckConstraint("(lease_holder IS NULL) = (lease_expires_at IS NULL)", name="lease_whole"),
         sa.Index(
-            "ix_review_lane", "queue", "decision_type", "level", "priority", "due_at", "id", **_where("state = 'open'")
+            "ix_review_lane", "queue", "decision_type", "level", "priority", "due_at", "id", **where("state = 'open'")
         ),
-        sa.Index("ix_review_leased", "lease_expires_at", **_where("state = 'open' AND lease_expires_at IS NOT NULL")),
-        sa.Index("ix_review_put_off", "available_at", **_where("state = 'open' AND available_at > created_at")),
+        sa.Index("ix_review_leased", "lease_expires_at", **where("state = 'open' AND lease_expires_at IS NOT NULL")),
+        sa.Index("ix_review_put_off", "available_at", **where("state = 'open' AND available_at > created_at")),
         sa.Index(
             "ix_review_due_at",
             "due_at",
-            **_where("state = 'open' AND NOT overdue_announced", "state = 'open' AND overdue_announced = 0"),
+            **where("state = 'open' AND NOT overdue_announced", "state = 'open' AND overdue_announced = 0"),
         ),
-        sa.Index("ix_review_expires_at", "expires_at", **_where("state = 'open' AND expires_at IS NOT NULL")),
+        sa.Index("ix_review_expires_at", "expires_at", **where("state = 'open' AND expires_at IS NOT NULL")),
     )
     id: str = Field(primary_key=True, sa_type=TEXT)
     decision_id: str = Field(foreign_key="decision.id", index=True, sa_type=TEXT)
@@ -307,7 +294,7 @@ class Verdict(SQLModel, table=True):
     __tablename__ = "verdict"
     __table_args__ = (
         sa.UniqueConstraint("review_id", "person_id"),
-        _one_of("action", "approve", "override", "decide", "escalate", "abstain"),
+        one_of("action", "approve", "override", "decide", "escalate", "abstain"),
         sa.CheckConstraint("(action IN ('escalate', 'abstain')) = (outcome IS NULL)", name="ruling_has_outcome"),
     )
     id: str = Field(primary_key=True, sa_type=TEXT)
@@ -383,14 +370,10 @@ class SetAside(SQLModel, table=True):
     last_at: datetime = Field(sa_type=UtcDateTime)
 
 
-def _table(model: Any) -> sa.Table:
-    return cast(sa.Table, model.__table__)
+queue, decision_type, type_revision, policy, person = map(table_of, (Queue, DecisionType, TypeRevision, Policy, Person))
+role_grant, session, throttle, api_key, idempotency = map(table_of, (RoleGrant, Session, Throttle, ApiKey, Idempotency))
+decision, review, open_tally, hour_tally, judgement = map(table_of, (Decision, Review, OpenTally, HourTally, Judgement))
+verdict, event, heartbeat, generation, duty_run = map(table_of, (Verdict, Event, Heartbeat, Generation, DutyRun))
+(set_aside,) = map(table_of, (SetAside,))
 
-
-queue, decision_type, type_revision, policy, person = map(_table, (Queue, DecisionType, TypeRevision, Policy, Person))
-role_grant, session, throttle, api_key, idempotency = map(_table, (RoleGrant, Session, Throttle, ApiKey, Idempotency))
-decision, review, open_tally, hour_tally, judgement = map(_table, (Decision, Review, OpenTally, HourTally, Judgement))
-verdict, event, heartbeat, generation, duty_run = map(_table, (Verdict, Event, Heartbeat, Generation, DutyRun))
-(set_aside,) = map(_table, (SetAside,))
-
-APPEND_ONLY = (event, judgement, verdict, type_revision)
+APPEND_ONLY = (event, judgement, verdict, type_revision, sealed, tile, checkpoint, cosignature)

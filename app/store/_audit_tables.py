@@ -1,0 +1,83 @@
+"""Owns the tables of the audit tree: what waits to be sealed, the tree, its checkpoints. A part of `tables`."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from app.store._columns import TEXT, table_of
+from app.store.db import UtcDateTime
+
+TILE_BYTES = 8192  # 256 hashes
+
+
+class Unsealed(SQLModel, table=True):
+    """An event that has no place in the tree yet. Filled by a trigger on `event`; only the sealer deletes."""
+
+    __tablename__ = "unsealed"
+    event_id: str = Field(primary_key=True, sa_type=TEXT)
+
+
+class Sealed(SQLModel, table=True):
+    """The place of an event among the leaves, from 0 without a gap. Append-only."""
+
+    __tablename__ = "sealed"
+    idx: int = Field(sa_column=sa.Column(sa.BigInteger, primary_key=True, autoincrement=False))
+    event_id: str = Field(unique=True, sa_type=TEXT)
+
+
+class Tile(SQLModel, table=True):
+    """A full tile: 256 hashes of 32 bytes (C2SP tlog-tiles). Append-only."""
+
+    __tablename__ = "tile"
+    __table_args__ = (sa.CheckConstraint(f"length(hashes) = {TILE_BYTES}", name="whole"),)
+    level: int = Field(sa_column=sa.Column(sa.Integer, primary_key=True, autoincrement=False))
+    n: int = Field(sa_column=sa.Column(sa.BigInteger, primary_key=True, autoincrement=False))
+    hashes: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class TreeHead(SQLModel, table=True):
+    """One row: the tree as it stands. `edge` holds the hashes of its partial tiles, level 0 first; see domain/tiles."""
+
+    __tablename__ = "tree_head"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
+    id: int = Field(primary_key=True)
+    size: int = Field(sa_type=sa.BigInteger)
+    root: bytes = Field(sa_type=sa.LargeBinary)
+    edge: bytes = Field(sa_type=sa.LargeBinary)
+    sealed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Checkpoint(SQLModel, table=True):
+    """A signed size and root: the whole note (C2SP tlog-checkpoint). Append-only."""
+
+    __tablename__ = "checkpoint"
+    size: int = Field(sa_column=sa.Column(sa.BigInteger, primary_key=True, autoincrement=False))
+    root: bytes = Field(sa_type=sa.LargeBinary)
+    note: str = Field(sa_type=TEXT)
+    signed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Cosignature(SQLModel, table=True):
+    """The signature line of a witness under a checkpoint (C2SP tlog-cosignature). Append-only."""
+
+    __tablename__ = "cosignature"
+    size: int = Field(sa_column=sa.Column(sa.BigInteger, sa.ForeignKey("checkpoint.size"), primary_key=True))
+    line: str = Field(primary_key=True, sa_type=TEXT)
+    name: str = Field(sa_type=TEXT)
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Push(SQLModel, table=True):
+    """Where checkpoints are pushed to: the last one that arrived, and why the last try failed if it did."""
+
+    __tablename__ = "push"
+    target: str = Field(primary_key=True, sa_type=TEXT)
+    size: int | None = Field(default=None, sa_type=sa.BigInteger)
+    pushed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    tried_at: datetime = Field(sa_type=UtcDateTime)
+    error: str | None = Field(default=None, sa_type=TEXT)
+
+
+unsealed, sealed, tile, tree_head = map(table_of, (Unsealed, Sealed, Tile, TreeHead))
+checkpoint, cosignature, push = map(table_of, (Checkpoint, Cosignature, Push))
