@@ -22,7 +22,7 @@ Command = Callable[..., None]
 def _group(about: str, **commands: Command) -> typer.Typer:
     group = typer.Typer(no_args_is_help=True, help=about, pretty_exceptions_enable=False)
     for name, command in commands.items():
-        group.command(name)(command)
+        group.command(name.replace("_", "-"))(command)
     return group
 
 
@@ -40,7 +40,7 @@ GROUPS = {
     "type": _group("Decision types.", apply=documents.type_apply),
     "policy": _group("Policies.", validate=documents.policy_validate, apply=documents.policy_apply),
     "user": _group("People.", add=access.user_add),
-    "key": _group("API keys.", create=access.key_create),
+    "key": _group("Keys.", create=access.key_create, create_signing=access.key_create_signing),
     "export": _group("Exports.", decisions=records.export_decisions),
 }
 for _name, _commands in GROUPS.items():

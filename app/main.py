@@ -12,6 +12,7 @@ from app.api import mount as mount_api
 from app.api import shortcut
 from app.intake import Intake
 from app.settings import Settings
+from app.signing import signer_of, witnesses_of
 from app.store.db import Database
 from app.watch import Watch
 from app.web import mount as mount_web
@@ -37,10 +38,12 @@ def create_app(settings: Settings, *, embed_worker: bool = False, database: Data
         pooled=settings.database_pooled,
     )
 
+    signer = signer_of(settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake, watch = Intake(db), Watch(db)
-        worker = Worker(db) if embed_worker else None
+        worker = Worker(db, signer) if embed_worker else None
         app.state.intake, app.state.watch = intake, watch
         intake.start()
         watch.start()
@@ -65,6 +68,7 @@ def create_app(settings: Settings, *, embed_worker: bool = False, database: Data
         redirect_slashes=False,
     )
     app.state.settings, app.state.db = settings, db
+    app.state.signer, app.state.witnesses = signer, witnesses_of(settings)
     mount_api(app)
     mount_web(app)
     return app

@@ -34,6 +34,7 @@ Row = Any
 class Duty(StrEnum):
     """The duties by name, as metrics, events and the operations page say it."""
 
+    SEAL = "seal"
     ANNOUNCE_LAPSED = "announce_lapsed"
     ANNOUNCE_OVERDUE = "announce_overdue"
     EXPIRE = "expire"

@@ -1,6 +1,7 @@
-"""Owns the commands about who may come in: user add, key create. Must not print a password, nor a key but once."""
+"""Owns the commands about people and keys: user add, key create, key create-signing. Prints no password nor seed."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from app.actions.sessions import hash_password
 from app.commands._desk import database
 from app.domain.access import EVERY_TYPE, ROLES, SCOPES, SYSTEM, Grant
 from app.domain.errors import NotFound
+from app.settings import Settings
+from app.signing import create_key
 from app.store.db import Database
 from app.store.people import by_email
 
@@ -44,6 +47,14 @@ def key_create(
         person_id = _person_id(db, user) if user else None
         made = people.create_key(db, SYSTEM, name, scope, person_id=person_id)
     typer.echo(made["key"])
+
+
+def key_create_signing(
+    file: Annotated[Path, typer.Argument(help="A new file for the private key; nobody else may read it.")],
+    origin: Annotated[str, typer.Option(help="The log's name; that of the settings unless given.")] = "",
+) -> None:
+    """Make a key that signs checkpoints, and print its public half for those who verify."""
+    typer.echo(create_key(file, origin or Settings().log_origin).vkey)
 
 
 def _person_id(db: Database, email: str) -> str:

@@ -14,10 +14,13 @@ from app.commands._service import Service
 from app.domain.access import SYSTEM, Grant
 from app.paths import PACKAGE
 from app.settings import Settings
+from app.signing import create_key
 from app.store import schema
 from app.store.db import Database
 
 FILE = Path("var/demo.db")
+SIGNING_KEY = Path("var/demo-signing.key")
+ORIGIN = "handrail.example/demo"
 SAMPLES = ("refund", "content-moderation", "account-closure")
 PEOPLE = {
     "reviewer": "Rea Viewer",
@@ -38,6 +41,8 @@ def demo(
         database_url=f"sqlite:///{FILE}",
         secret_key=SecretStr(secrets.token_urlsafe(32)),
         public_url=url,
+        origin=ORIGIN,
+        signing_key_file=(SIGNING_KEY,),
         log_level="warning",
     )
     listener = server.listen("127.0.0.1", port)  # first of all: another demonstration may be using the file
@@ -64,6 +69,9 @@ def _prepare(settings: Settings, *, fresh: bool) -> tuple[dict[str, str], str]:
     if fresh:
         for left in FILE.parent.glob(f"{FILE.name}*"):
             left.unlink()
+    if not SIGNING_KEY.exists():
+        FILE.parent.mkdir(parents=True, exist_ok=True)
+        create_key(SIGNING_KEY, ORIGIN)
     again = FILE.exists()
     db = Database(settings.database_url)
     schema.migrate(db)

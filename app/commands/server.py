@@ -18,6 +18,7 @@ from app.domain.errors import HandrailError
 from app.logs import configure
 from app.main import create_app
 from app.settings import Settings
+from app.signing import signer_of, witnesses_of
 from app.store import schema
 from app.store.db import Database
 from app.worker import Worker
@@ -46,6 +47,7 @@ def serve(
     settings = Settings()
     if settings.secret_key is None:
         raise HandrailError(NO_SECRET)
+    signer_of(settings), witnesses_of(settings)  # what is wrong with them is said before anybody listens
     with database(any_schema=True) as db:
         if db.is_sqlite and workers > 1:
             raise HandrailError("SQLite serves with one process; use PostgreSQL for --workers above 1.")
@@ -63,7 +65,7 @@ def worker() -> None:
     with database(any_schema=True) as db:
         _make_ready(db)
         configure(settings.log_format, settings.log_level)
-        one = Worker(db)
+        one = Worker(db, signer_of(settings))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: one.stop_soon())
         one.run()

@@ -13,6 +13,7 @@ from app.web.errors import Page
 
 router = APIRouter(route_class=Page, prefix="/operations")
 TITLES: Final = {
+    "seal": "Seal events into the audit tree",
     "announce_lapsed": "Announce leases that are over",
     "announce_overdue": "Announce reviews that are overdue",
     "expire": "End reviews whose policy does not wait",

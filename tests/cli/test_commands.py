@@ -10,6 +10,7 @@ import pytest
 
 from app.actions import policies
 from app.domain.access import SYSTEM
+from app.domain.notes import key_of
 from app.store import schema
 from app.store.db import Database
 from tests.cli.conftest import Handrail, written
@@ -40,6 +41,23 @@ def test_a_person_gets_a_password_from_standard_input_and_a_key_may_act_as_them(
     code, key, _ = handrail("key", "create", "ada-cli", "--scope", "reviews:write", "--user", "ADA@example.org")
     assert 0 == code
     assert KEY.fullmatch(key)
+
+
+def test_a_signing_key_is_a_file_and_its_public_half_is_printed(handrail: Handrail, tmp_path: Path) -> None:
+    code, vkey, err = handrail("key", "create-signing", "a.key", "--origin", "example.org/log")
+    assert (0, "", "example.org/log") == (code, err, key_of(vkey.strip()).name)
+    assert (tmp_path / "a.key").read_text().startswith("PRIVATE+KEY+example.org/log+")
+    assert (1, "", "a.key: File exists.\n") == handrail("key", "create-signing", "a.key")
+
+
+def test_serve_refuses_a_signing_key_that_others_may_read(
+    handrail: Handrail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handrail("key", "create-signing", "a.key")
+    (tmp_path / "a.key").chmod(0o644)
+    monkeypatch.setenv("HANDRAIL_SIGNING_KEY_FILE", "a.key")
+    code, _, err = handrail("serve")
+    assert (1, "a.key has the mode 0644, but is for its owner alone: `chmod 600` it.\n") == (code, err)
 
 
 WRONG = {

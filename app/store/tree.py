@@ -1,0 +1,112 @@
+"""Owns the audit tree as it is stored: what waits, leaves, tiles, the head, checkpoints. Numbers nothing by itself."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.domain.merkle import Node
+from app.domain.tiles import WIDTH, Edge, Tile, node_of
+from app.store.db import ReadTx, WriteTx
+from app.store.tables import checkpoint, cosignature, event, sealed, tile, tree_head, unsealed
+
+Row = Any
+
+
+def anything_waits(tx: ReadTx) -> bool:
+    return tx.row(sa.select(unsealed.c.event_id).limit(1)) is not None
+
+
+def waiting(tx: ReadTx) -> tuple[int, datetime | None]:
+    """How many events have no place yet, and when the oldest of them happened."""
+    oldest = sa.select(sa.func.min(unsealed.c.event_id)).scalar_subquery()
+    moment: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == oldest))
+    return int(tx.value(sa.select(sa.func.count()).select_from(unsealed))), moment
+
+
+def head(tx: ReadTx) -> Row:
+    """The tree as it stands: (size, root, edge, sealed_at)."""
+    return tx.row(sa.select(tree_head))
+
+
+def take_head(tx: WriteTx) -> Row | None:
+    """The head, for this transaction alone until it ends; None while another holds it."""
+    return tx.row(sa.select(tree_head).with_for_update(skip_locked=True))
+
+
+def take(tx: WriteTx, limit: int) -> list[Row]:
+    """(id, body) of the events that wait longest; they wait no more. Only for who holds the head."""
+    oldest = sa.select(unsealed.c.event_id).order_by(unsealed.c.event_id).limit(limit)
+    gone = unsealed.delete().where(unsealed.c.event_id.in_(oldest)).returning(unsealed.c.event_id)
+    ids = [row.event_id for row in tx.rows(gone)]
+    return sorted(tx.rows(sa.select(event.c.id, event.c.body).where(tx.among(event.c.id, ids))))
+
+
+def append(tx: WriteTx, first: int, event_ids: Sequence[str], full: Sequence[Tile], edge: Edge) -> None:
+    """Store the places of events from `first` on, the tiles that are full now, and the head."""
+    tx.insert(sealed, [{"idx": idx, "event_id": one} for idx, one in enumerate(event_ids, first)])
+    tx.insert(tile, [{"level": one.level, "n": one.n, "hashes": one.hashes} for one in full])
+    moved = {"size": edge.size, "root": edge.root(), "edge": edge.stored(), "sealed_at": tx.now()}
+    tx.run(tree_head.update().values(moved))
+
+
+def nodes(tx: ReadTx, head: Row) -> Node:
+    """The nodes of the tree with that head, read tile by tile, each once."""
+    edge, known = Edge(head.size, head.edge), dict[tuple[int, int], bytes]()
+
+    def fetch(level: int, n: int) -> bytes:
+        if (level, n) not in known:
+            known[level, n] = hashes(tx, edge, level, n)
+        return known[level, n]
+
+    return node_of(fetch)
+
+
+def hashes(tx: ReadTx, edge: Edge, level: int, n: int) -> bytes:
+    """The tile, full or as far as it has grown; empty when there is none."""
+    if n >= edge.size // WIDTH ** (level + 1):
+        return edge.tile(level) if n == edge.size // WIDTH ** (level + 1) else b""
+    found: bytes | None = tx.value(sa.select(tile.c.hashes).where(tile.c.level == level, tile.c.n == n))
+    return found or b""
+
+
+def index_of(tx: ReadTx, event_id: str) -> int | None:
+    """The place of an event; None while it has none."""
+    found: int | None = tx.value(sa.select(sealed.c.idx).where(sealed.c.event_id == event_id))
+    return found
+
+
+def bodies(tx: ReadTx, first: int, count: int) -> list[bytes]:
+    """The bytes of the events at places from `first` on."""
+    placed = sa.select(event.c.body).join(sealed, sealed.c.event_id == event.c.id)
+    return [
+        row.body for row in tx.rows(placed.where(sealed.c.idx.between(first, first + count - 1)).order_by(sealed.c.idx))
+    ]
+
+
+def last_checkpoint(tx: ReadTx) -> Row | None:
+    """The newest: (size, root, note, signed_at)."""
+    return tx.row(sa.select(checkpoint).order_by(checkpoint.c.size.desc()).limit(1))
+
+
+def checkpoint_at(tx: ReadTx, size: int) -> Row | None:
+    return tx.row(sa.select(checkpoint).where(checkpoint.c.size == size))
+
+
+def keep_checkpoint(tx: WriteTx, size: int, root: bytes, note: str) -> bool:
+    """Keep a signed checkpoint; False when one of that size is kept already."""
+    row = {"size": size, "root": root, "note": note, "signed_at": tx.now()}
+    return bool(tx.insert_missing(checkpoint, [row], conflict=["size"], returning=["note"]))
+
+
+def cosignatures(tx: ReadTx, size: int) -> list[str]:
+    """The lines of witnesses under the checkpoint of that size, in the order in which they came."""
+    query = sa.select(cosignature.c.line).where(cosignature.c.size == size)
+    return [row.line for row in tx.rows(query.order_by(cosignature.c.at, cosignature.c.line))]
+
+
+def keep_cosignature(tx: WriteTx, size: int, name: str, line: str) -> bool:
+    """Keep a witness's line; False when it is kept already."""
+    row = {"size": size, "line": line, "name": name, "at": tx.now()}
+    return bool(tx.insert_missing(cosignature, [row], conflict=["size", "line"], returning=["line"]))
