@@ -5,8 +5,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from app.actions import people, policies, types
 from app.domain.access import SYSTEM, Grant
+from app.domain.notes import COSIGNATURE, ED25519, Key, Signer, SigningKey
 from app.store.db import Database
 
 REFUND: Mapping[str, Any] = {
@@ -113,3 +116,17 @@ def submission(**changes: Any) -> dict[str, Any]:
         "input": {"amount_cents": changes.pop("amount_cents", 12_900)},
     }
     return body | changes
+
+
+def signer(*seeds: int, origin: str = "handrail.example/audit") -> Signer:
+    """A signer with a key for each seed, one unless told otherwise."""
+    return Signer(origin, tuple(_signing(origin, bytes([seed] * 32)) for seed in seeds or (1,)))
+
+
+def _signing(name: str, seed: bytes, algorithm: int = ED25519) -> SigningKey:
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    return SigningKey(Key(name, algorithm, private.public_key().public_bytes_raw()), private.sign)
+
+
+def witness(name: str = "witness.example") -> SigningKey:
+    return _signing(name, bytes([9] * 32), COSIGNATURE)

@@ -11,7 +11,7 @@ from app.store import tree
 from app.store.db import Database, ReadTx, WriteTx, reads, writes
 
 log = logging.getLogger(__name__)
-BATCH = 2000  # events in one transaction
+BATCH = 1000  # events in one transaction; on SQLite nobody else writes meanwhile
 Row = Any
 
 

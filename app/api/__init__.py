@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from app.api import audit, decisions, exports, ops, problems, reviews, submit, types
+from app.api import audit, decisions, exports, ops, problems, reviews, submit, tiles, types
 from app.api.calls import Answer
 from app.api.frame import Frame
 from app.api.metrics import Metrics
@@ -23,6 +23,7 @@ def mount(app: FastAPI) -> None:
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(ops.router)
+    app.include_router(tiles.router)
     app.get("/api/v1/openapi.json", include_in_schema=False)(_openapi(app, api))
     problems.install(app)
     app.add_middleware(Frame)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from starlette.requests import Request
 
 from app.actions.reading import Page
+from app.api.audit_schemas import Size
 from app.api.calls import Answer
 from app.api.schemas import StatusName, TierName
 from app.domain.errors import Fault, Invalid
@@ -89,6 +90,17 @@ class EventQuery(Paging):
     type: EventType | None = None
     actor: Text | None = None
     object: Text | None = None
+
+
+class AtSize(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: Size | None = Field(default=None, description="That of an older checkpoint; the newest unless given.")
+
+
+class Sizes(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    old: Size = Field(alias="from")
+    new: Size | None = Field(default=None, alias="to", description="The newest checkpoint's unless given.")
 
 
 class Wait(BaseModel):

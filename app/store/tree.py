@@ -71,10 +71,11 @@ def hashes(tx: ReadTx, edge: Edge, level: int, n: int) -> bytes:
     return found or b""
 
 
-def index_of(tx: ReadTx, event_id: str) -> int | None:
-    """The place of an event; None while it has none."""
-    found: int | None = tx.value(sa.select(sealed.c.idx).where(sealed.c.event_id == event_id))
-    return found
+def place_of(tx: ReadTx, event_id: str) -> Row | None:
+    """(id, body, decision_id, decision_type, idx) of an event; `idx` is None while it has no place."""
+    c = event.c
+    query = sa.select(c.id, c.body, c.decision_id, c.decision_type, sealed.c.idx)
+    return tx.row(query.outerjoin_from(event, sealed, sealed.c.event_id == c.id).where(c.id == event_id))
 
 
 def bodies(tx: ReadTx, first: int, count: int) -> list[bytes]:

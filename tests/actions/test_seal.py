@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from app.domain.notes import Signer
 from app.store import events, tree
 from app.store.db import Database
 from app.store.tables import checkpoint, event, sealed, tile, tree_head, unsealed
+from tests import factories
 from tests.domain import merkle_oracle as oracle
 
 ORIGIN = "handrail.example/audit"
@@ -31,10 +31,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def signer(tmp_path: Path) -> Signer:
-    path = tmp_path / "signing.key"
-    signing.create_key(path, ORIGIN)
-    return Signer(ORIGIN, (signing.read_key(path, ORIGIN),))
+def signer() -> Signer:
+    return factories.signer()
 
 
 def happen(db: Database, count: int) -> None:
@@ -95,9 +93,8 @@ def test_without_a_key_events_are_sealed_and_signed_when_there_is_one(db: Databa
     assert 3 == all_sealed(db, signer.keys[0].key)
 
 
-def test_both_keys_sign_while_one_takes_over(db: Database, signer: Signer, tmp_path: Path) -> None:
-    signing.create_key(tmp_path / "next.key", ORIGIN)
-    both = Signer(ORIGIN, (*signer.keys, signing.read_key(tmp_path / "next.key", ORIGIN)))
+def test_both_keys_sign_while_one_takes_over(db: Database) -> None:
+    both = factories.signer(1, 2)
     happen(db, 1)
     audit.seal(db, both)
     all_sealed(db, *(one.key for one in both.keys))

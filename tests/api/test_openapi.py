@@ -8,8 +8,9 @@ from typing import Any
 import jsonschema_rs
 from fastapi.testclient import TestClient
 
+from app.actions import audit
 from tests.api.test_calls import claim, rule, submit
-from tests.factories import House
+from tests.factories import House, signer
 
 METHODS = ("get", "post", "put", "delete")
 
@@ -65,6 +66,7 @@ def test_answers_have_the_shapes_that_the_document_promises(client: TestClient, 
     told = submit(client, house)
     review = claim(client, house)
     ruled = rule(client, house, review).json()
+    audit.seal(house.db, signer())
     auditor, reviewer, owner = (house.headers(who) for who in ("auditor", "reviewer", "owner"))
     for name, answer in {
         "Submitted": told,
@@ -74,6 +76,9 @@ def test_answers_have_the_shapes_that_the_document_promises(client: TestClient, 
         "ReviewView": client.get(f"/api/v1/reviews/{review['id']}", headers=reviewer).json(),
         "DecisionPage": client.get("/api/v1/decisions", headers=auditor).json(),
         "EventPage": client.get("/api/v1/events", headers=auditor).json(),
+        "CheckpointView": client.get("/api/v1/audit/checkpoint", headers=auditor).json(),
+        "ProofView": client.get(f"/api/v1/audit/events/{told['event']['id']}/proof", headers=auditor).json(),
+        "ConsistencyView": client.get("/api/v1/audit/consistency?from=1", headers=auditor).json(),
         "Types": client.get("/api/v1/decision-types", headers=owner).json(),
         "Policies": client.get("/api/v1/decision-types/refund/policies", headers=owner).json(),
         "ProblemShape": client.get("/api/v1/decisions/x", headers=auditor).json(),

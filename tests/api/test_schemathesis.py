@@ -16,9 +16,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
 )
 
+from app.actions import audit
 from tests.api.test_calls import claim, rule, submit
 from tests.api.test_openapi import document
-from tests.factories import House, key
+from tests.factories import House, key, signer
 
 BUDGET: Final = 15  # requests of each call, on each database
 SERVICE: Final = {"submit_decision", "submit_batch", "cancel_decision"}
@@ -70,11 +71,13 @@ def known_things(client: TestClient, house: House) -> dict[str, list[Any]]:
     settled = submit(client, house)
     rule(client, house, claim(client, house))
     submit(client, house)
+    audit.seal(house.db, signer())
     review = claim(client, house, "lead")
     waiting = submit(client, house)
     return {
         "decision_id": [settled["id"], waiting["id"], "dec_none"],
         "review_id": [review["id"], settled["review"]["id"], "rev_none"],
+        "event_id": [settled["event"]["id"], "evt_none"],
         "slug": ["refund", "voucher"],
         "version": [1, 2],
         "token": [review["lease"]["token"], 0],
