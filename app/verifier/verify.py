@@ -28,7 +28,7 @@ class Wrong(Exception):
     """Something is not as it must be; the text says what and where."""
 
 
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError)
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, struct.error)
 
 
 def must(ok: Any, why: str) -> None:
@@ -182,9 +182,9 @@ class Zip:
         total = file.seek(0, 2)
         must(total >= 98, "This is no bundle: the file is too short for a zip.")
         count, size, start = struct.unpack("<3Q", self.at(total - 66, 24))
-        must(self.at(total - 98, 98) == ending(count, size, start) and start + size + 98 == total,
-             "The end of the zip is not what Handrail writes: the file was cut off, lengthened or changed there.")  # fmt: skip
         must(count <= MEMBERS and size <= SMALL, "The zip says that it has more members than any bundle.")
+        must(start + size + 98 == total and self.at(total - 98, 98) == ending(count, size, start),
+             "The end of the zip is not as Handrail writes it: it was cut off, lengthened, or changed.")  # fmt: skip
         self.members = {one.name: one for one in self.directory(self.at(start, size), count)}
         must(len(self.members) == count, "A name is in the zip twice.")
         place = 0
@@ -266,18 +266,20 @@ def no_number(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
 
 
-decode = json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_number).decode
+decode = json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_number).scan_once  # type: ignore[attr-defined]
 
 
-def parsed(line: bytes, where: str) -> Any:
-    """Strict JSON in bounded memory: most of a long line must be text, not structure."""
-    if len(line) > 1 << 16:
-        outside = line.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"', 20_000)[::2]
-        must(sum(map(len, outside)) < 1 << 17, f"{where}: it has more structure than Handrail writes.")
+def parsed(text: str, what: str) -> Any:
+    """Strict JSON in bounded memory: most of a long text must be strings, not structure."""
+    if len(text) > 1 << 16:
+        outside = text.replace("\\\\", "").replace('\\"', "").split('"', 20_000)[::2]
+        must(sum(map(len, outside)) < 1 << 17, f"{what} has more structure than Handrail writes")
     try:
-        return decode(line.decode())
-    except (ValueError, RecursionError, Wrong) as error:
-        raise Wrong(f"{where}: it is no strict JSON ({error}).") from None
+        value, end = decode(text, 0)
+    except (ValueError, RecursionError, StopIteration) as error:
+        raise Wrong(f"{what} is no strict JSON ({str(error) or 'it is empty'})") from None
+    must(end == len(text), f"{what} goes on after its JSON")
+    return value
 
 
 # --- The tree (RFC 9162, 2.1) ---
@@ -304,10 +306,10 @@ class Tree:
         while (apart := place ^ nodes[level]) > 1:
             nodes[level], hashes[level], side = place, found, None
             if place & 1:
-                side = bytes.fromhex(next(steps))
+                side = bytes.fromhex(next(steps, ""))
                 found = sha256(b"\1" + side + found).digest()
             elif place < last[level]:
-                side = bytes.fromhex(next(steps))
+                side = bytes.fromhex(next(steps, ""))
                 found = sha256(b"\1" + found + side).digest()
             sides[level] = side
             place, level = place >> 1, level + 1
@@ -404,7 +406,10 @@ class Review:
         self.last = data["action"] if kind == "verdict_given" else kind
 
     def say(self, e: Any, action: str, outcome: Any) -> None:
-        must(all(one["actor"]["person"] != self.holder for one, _ in self.said.values()), "this person had spoken already")
+        must(
+            all(one["actor"]["person"] != self.holder for one, _ in self.said.values()),
+            "this person had spoken already",
+        )
         must((action == "abstain") == (e["type"] == "review.abstained"), "the action is not that of the event")
         must(action in ("approve", "override", "decide", "escalate", "abstain"), "there is no such action")
         must((outcome is None) == (action in ("escalate", "abstain")), "a ruling has an outcome, and nothing else has")
@@ -460,7 +465,7 @@ class Decision:
             self.gone.update(data["commitments"].values())
             self.erased = {"at": e["time"], "by": e["actor"]["id"], "event": e["id"], "under": data["under"]}
         else:
-            must(kind == "cancelled", "there is no such step")
+            must(kind in ("cancelled", "held", "hold_released"), "there is no such step")
 
     def end(self) -> None:
         for one in self.reviews.values():
@@ -542,9 +547,10 @@ def compare(line: Any, found: Decision) -> None:
         "inclusion_probability": data["inclusion_probability"],
     })  # fmt: skip
     must([one["code"] for one in line["reasons"]] == data["reasons"], "its reasons are not those that the event says")
+    must(data.get("proposed", line["proposal_outcome"]) == line["proposal_outcome"], "it proposed another outcome")
     kept(line["committed"], e, found.gone)
     if "proposal" in line["committed"]:
-        proposal = decode(line["committed"]["proposal"]["text"])
+        proposal = parsed(line["committed"]["proposal"]["text"], "its proposal")
         must(proposal["outcome"] == line["proposal_outcome"], "proposal_outcome is not what the proposal says")
     if e["v"] == 1:
         return
@@ -612,17 +618,20 @@ def csv_line(line: Any) -> str:
         known.update((f"{group}_{name}", value) for name, value in (line[group] or {}).items())
     for column, name in VERDICTS.items():
         known[column] = " | ".join(one[name] or "" for one in said)
-    return ",".join([cell(known.get(name)) for name in COLUMNS]) + "\r\n"
+    return ",".join([cell(known[name]) if name in known else "" for name in COLUMNS]) + "\r\n"
 
 
 def cell(value: Any) -> str:
     text = "" if value is None else str(value)
+    if PLAIN(text):
+        return text
     if text[:1] in RISKY or text.lstrip()[:1] in RISKY:
-        text = "'" + text if text else text
-    return '"' + text.replace('"', '""') + '"' if SPECIAL.search(text) else text
+        text = "'" + text
+    return '"' + text.replace('"', '""') + '"'
 
 
-RISKY, SPECIAL = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20\ufeff\u200b"), re.compile('[",\r\n]')
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:|@*-]*|").fullmatch
+RISKY = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20\ufeff\u200b")
 
 
 class Stop(Wrong):
@@ -634,10 +643,11 @@ class Audit:
 
     def __init__(self, bundle: Zip, keys: list[Key]) -> None:
         self.zip, self.faults, names = bundle, [], list(bundle.members)  # type: ignore[var-annotated]
-        self.manifest = m = parsed(bundle.read("manifest.json"), "manifest.json")
+        self.manifest = m = parsed(bundle.read("manifest.json").decode(), "manifest.json")
         must(m["format"] == "handrail-bundle/1", "manifest.json: this is no bundle that this verifier knows.")
         count = len(m["files"])
-        must(names[:count] == list(m["files"]) and names[count:] in (["manifest.json"], ["manifest.json", "manifest.sig"]),
+        last = names[count:]
+        must(names[:count] == list(m["files"]) and last in (["manifest.json"], ["manifest.json", "manifest.sig"]),
              "The members of the zip are not those that the manifest lists, in its order.")  # fmt: skip
         self.keys = keys or [key_of(one) for one in m["vkeys"]]
         if self.keys:
@@ -645,7 +655,8 @@ class Audit:
             digest = base64.b64encode(bytes.fromhex(bundle.hashes["manifest.json"][0])).decode()
             must(lines == [m["origin"] + "/bundle", digest], "manifest.sig: it was given for another manifest.")
         self.head = head = checkpoint_of(bundle.read("checkpoint.txt"), self.keys, "checkpoint.txt")
-        must((head.origin, head.size, head.root.hex()) == (m["origin"], m["checkpoint"]["size"], m["checkpoint"]["root"]),
+        said = {"size": head.size, "root": head.root.hex()}
+        must((head.origin, said) == (m["origin"], m["checkpoint"]),
              "checkpoint.txt: it is not the checkpoint of the manifest.")  # fmt: skip
         self.tree, self.files = Tree(head.size, head.root), {}  # type: ignore[var-annotated]
         self.counts = dict.fromkeys(("decisions", "events", "reviews", "verdicts"), 0)
@@ -660,12 +671,12 @@ class Audit:
 
     def events(self) -> Iterator[tuple[int, Any]]:
         """Line by line, each shown to be a leaf of the tree."""
-        index, decision = -1, ""
+        index, decision, include = -1, "", self.tree.include
         for number, line in enumerate(self.zip.lines("events.jsonl"), 1):
             try:
-                row = parsed(line, "the line")
-                body = row["body"].encode()
-                self.tree.include(row["index"], sha256(b"\0" + body).digest(), row["proof"])
+                row = parsed(line.decode(), "the line")
+                body = row["body"]
+                include(row["index"], sha256(b"\0" + body.encode()).digest(), row["proof"])
                 e = parsed(body, "the event")
                 here = e["decision"] or ""
                 must((here, row["index"]) > (decision, index), "it is out of order, or there twice")
@@ -710,7 +721,7 @@ class Audit:
         for number, raw in enumerate(self.zip.lines("decisions.jsonl"), 1):
             where, group = f"decisions.jsonl, line {number}", []
             try:
-                line = parsed(raw, "the line")
+                line = parsed(raw.decode(), "the line")
                 id = line["id"]
                 must(id > before, "it is out of order, or there twice")
                 before, where = id, f"{where} ({id:.60})"
@@ -730,6 +741,8 @@ class Audit:
         must(not rest and not any(table), "decisions.csv: it has more rows than decisions.jsonl has lines.")
 
     def decision(self, line: Any, group: list[tuple[int, Any]]) -> None:
+        self.counts["reviews"] += len(line["reviews"])
+        self.counts["verdicts"] += sum(len(one["verdicts"]) for one in line["reviews"])
         older = [e for _, e in group if e["v"] == 1]
         if older:  # from before events were numbered: the bytes are proved, the steps are not replayed
             self.older += 1
@@ -740,8 +753,6 @@ class Audit:
         else:
             found = replayed(group, line["id"])
         compare(line, found)
-        self.counts["reviews"] += len(line["reviews"])
-        self.counts["verdicts"] += sum(len(one["verdicts"]) for one in line["reviews"])
 
     def others(self) -> None:  # noqa: C901
         """Policies, types, people, counts, and every other file."""
@@ -771,12 +782,14 @@ class Audit:
         if self.manifest["whole_log"] and counts["events"] != self.head.size:
             self.fault(f"It says that it is the whole log, but has {counts['events']} of {self.head.size} events.")
 
-    def since(self, note: bytes) -> str:
+    def since(self, path: str) -> str:
         """Whether this log still begins with the one that an older checkpoint is of; in words when it does."""
+        with open(path, "rb") as file:
+            note = file.read(SMALL)
         old = checkpoint_of(note, self.keys, "The older checkpoint")
         must(old.origin == self.head.origin, f"The older checkpoint is of another log, {old.origin}.")
         must(old.size <= self.head.size, f"The log went back: it had {old.size} events and now has {self.head.size}.")
-        known = parsed(self.zip.read("consistency.json"), "consistency.json")
+        known = parsed(self.zip.read("consistency.json").decode(), "consistency.json")
         proof = known.get(str(old.size), [] if old.size in (0, self.head.size) else None)
         must(proof is not None, f"The bundle has no proof from size {old.size}: ask for one that was made with "
              "`handrail export bundle --since OLD_CHECKPOINT`.")  # fmt: skip
@@ -795,7 +808,7 @@ def same(chunks: Iterator[bytes], rest: bytes, expected: bytes, what: str) -> by
     return rest[len(expected) :]
 
 
-def examined(path: str, keys: list[Key], since: bytes, event: str | None) -> list[str]:
+def examined(path: str, keys: list[Key], since: str | None, event: str | None) -> list[str]:
     """What was found, as sentences, when all is well. Raises Wrong with what is not, one line each."""
     faults: list[str] = []
     with open(path, "rb") as file:
@@ -816,8 +829,8 @@ def examined(path: str, keys: list[Key], since: bytes, event: str | None) -> lis
     raise Wrong("\n".join(one.encode("ascii", "backslashreplace").decode() for one in faults))
 
 
-PART = ("It is a part of the log. No decision in it has a gap; but that no decision, and not the newest event of one, was "
-        "left out, only a bundle of the whole log can show.")  # fmt: skip
+PART = """It is a part of the log. No decision in it has a gap. That no decision, and not the newest event of one, was
+left out, only a bundle of the whole log can show."""
 
 
 def report(audit: Audit, trusted: bool, event: str | None) -> list[str]:
@@ -853,8 +866,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (Wrong, *MALFORMED):
         parser.error("--key takes a verifier key, as `handrail key create-signing` prints it")
     try:
-        since = open(asked.since, "rb").read(SMALL) if asked.since else b""  # noqa: SIM115
-        print("\n".join(examined(asked.bundle, keys, since, asked.event)))
+        print("\n".join(examined(asked.bundle, keys, asked.since, asked.event)))
     except (Wrong, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -85,8 +85,9 @@ class World:
         if kind in ("decision", "review") and not type.endswith("viewed"):
             self.versions[object_id] = version = self.versions.get(object_id, 0) + 1
         body = {
-            "actor": {"id": person or "system", "key": None, "kind": "person" if person else "system", "person": person},
-            "after": after, "before": before, "commitments": commitments or {}, "data": data or {}, "decision": decision,
+            "actor": {"id": person or "system", "key": None, "kind": "person", "person": person},
+            "after": after, "before": before, "commitments": commitments or {}, "data": data or {},
+            "decision": decision,
             "decision_type": "refund" if decision else None, "id": self.id("evt"), "nonce": f"{self.ids:032x}",
             "object": {"id": object_id, "type": kind, "version": version},
             "policy": {"digest": DIGESTS[0], "version": 1} if type.startswith("decision.") and decision else None,
@@ -110,13 +111,14 @@ class World:
         review = {"id": self.id("rev"), "kind": kind, "queue": "refunds"} if kind else None
         proposal = {"outcome": "approve", "confidence": 0.97}
         committed, macs = self.commit(
-            input=json.dumps({"amount": self.random.randrange(10**6), "note": 'He said "=1+1", über'}, ensure_ascii=False),
+            input=json.dumps({"amount": self.random.randrange(10**6), "note": '"=1+1", über'}, ensure_ascii=False),
             proposal=json.dumps(proposal), metadata="{}", subject=f"customer-{self.ids}",
         )  # fmt: skip
         line = {
             "id": id, "decision_type": "refund", "service": "bot", "external_id": f"=x{self.ids}",
             "model": {"name": "m", "version": None}, "proposal_outcome": "approve", "confidence": "0.97",
-            "stakes": "low", "declared_stakes": None, "tier": tier, "reasons": [{"code": "sure", "text": "It is sure."}],
+            "stakes": "low", "declared_stakes": None, "tier": tier,
+            "reasons": [{"code": "sure", "text": "It is sure."}],
             "policy": {"version": 1, "digest": DIGESTS[0]}, "type_digest": DIGESTS[1], "sampled": kind == "sample",
             "inclusion_probability": "0.05", "status": "final" if alone else "pending",
             "outcome": "approve" if alone else None, "decided_by": "policy" if alone else None, "overturned": None,
@@ -144,7 +146,9 @@ class World:
     def release(self, line: dict[str, Any]) -> None:
         review = line["reviews"][0]
         before = {"holder": review["holder"], "token": review["token"]}
-        self.tell("review.released", review["id"], line["id"], before=before, after={"holder": None}, person=review["holder"])
+        self.tell(
+            "review.released", review["id"], line["id"], before=before, after={"holder": None}, person=review["holder"]
+        )
         review |= {"holder": None, "token": review["token"] + 1}
 
     def judge(self, line: dict[str, Any], outcome: str = "deny") -> None:
@@ -163,7 +167,8 @@ class World:
         data = {"verdict": self.id("ver"), "action": action, "reason_code": None, "token": review["token"]}
         type = "review.abstained" if action == "abstain" else "review.verdict_given"
         told = self.tell(
-            type, review["id"], line["id"], after={"outcome": outcome}, data=data, person=review["holder"], commitments=macs
+            type, review["id"], line["id"], after={"outcome": outcome}, data=data, person=review["holder"],
+            commitments=macs,
         )  # fmt: skip
         said = {"id": data["verdict"], "person": review["holder"], "action": action, "outcome": outcome}
         said |= {"reason_code": None, "claimed_at": review["claimed"], "at": told["time"], "committed": committed}
@@ -209,7 +214,7 @@ class World:
         gone = {}
         for index in self.of[line["id"]]:
             body = json.loads(self.bodies[index])
-            gone |= {f"{body['object']['id']} {label}": one for label, one in body["commitments"].items()}
+            gone |= {f"{body['id']} {label}": one for label, one in body["commitments"].items()}
         for one in places:
             one["committed"] = {}
         if tell:
@@ -226,7 +231,11 @@ class World:
                 self.submit("review_required"), self.submit(kind="sample"),
                 self.submit("review_required", required=2), self.submit("human_decides"),
             )  # fmt: skip
-            late, gone, waiting = self.submit("review_required"), self.submit("human_decides"), self.submit("human_decides")
+            late, gone, waiting = (
+                self.submit("review_required"),
+                self.submit("human_decides"),
+                self.submit("human_decides"),
+            )
             self.tell("person.signed_in", "usr_0", None, person="usr_0")
             self.claim(gate)
             self.release(gate)
@@ -255,7 +264,9 @@ class World:
             self.claim(waiting)
         return self
 
-    def parts(self, key: Signer | None = None, since: Iterable[int] = (), only: Callable[[str], bool] | None = None) -> Parts:
+    def parts(
+        self, key: Signer | None = None, since: Iterable[int] = (), only: Callable[[str], bool] | None = None
+    ) -> Parts:
         """A bundle's contents; `only` leaves decisions out, as a filter does."""
         lines = {id: line for id, line in sorted(self.lines.items()) if only is None or only(id)}
         nodes, size = Nodes(self.bodies), len(self.bodies)
@@ -270,7 +281,9 @@ class World:
             "events.jsonl": told,
             "policies/refund-v1.json": POLICY,
             f"types/refund-{DIGESTS[1][7:]}.json": TYPE,
-            "people.csv": "".join(f"{row}\n" for row in ["person,role,decision_type,from,until", *self.people]).encode(),
+            "people.csv": "".join(
+                f"{row}\n" for row in ["person,role,decision_type,from,until", *self.people]
+            ).encode(),
             "consistency.json": json_bytes({n: [one.hex() for one in consistency(nodes, n, size)] for n in since}),
             "VERIFY.md": b"How to verify.\n",
             "verify.py": b"print('verify')\n",
@@ -297,7 +310,10 @@ def written(parts: Parts) -> bytes:
     late = {name: members.pop(name) for name in ("VERIFY.md", "verify.py") if name in members}
     for name, content in (members | {"checkpoint.txt": parts.checkpoint.encode()} | late).items():
         out += b"".join(archive.deflated(name, [content]))
-    files = {name: {"bytes": one.bytes, "sha256": one.sha256, "packed_sha256": one.packed_sha256} for name, one in archive.files.items()}
+    files = {
+        name: {"bytes": one.bytes, "sha256": one.sha256, "packed_sha256": one.packed_sha256}
+        for name, one in archive.files.items()
+    }
     manifest = json_bytes(parts.manifest | {"files": files})
     out += archive.stored("manifest.json", manifest)
     if parts.key:
