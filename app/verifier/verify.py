@@ -638,6 +638,40 @@ class Stop(Wrong):
     """Something after which nothing more can be judged."""
 
 
+class Named:
+    """What events tell of policies, types and people."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}  # each file that events name, and its digest
+        self.needed: set[str] = set()  # those that must be there, as a decision was made under them
+        self.roles: dict[tuple[str, str, str], list[list[str]]] = {}
+
+    def note(self, e: Any) -> None:
+        kind, slug, policy, submitted = e["type"], e["decision_type"], e["policy"], e["type"] == "decision.submitted"
+        if policy:
+            self.name(f"policies/{slug}-v{policy['version']}.json", policy["digest"], submitted)
+        if submitted or kind in ("decision_type.created", "decision_type.changed"):
+            digest = e["data"]["type_digest"] if submitted else e["after"]["digest"]
+            self.name(f"types/{slug}-{digest[7:]}.json", digest, submitted)
+        elif kind in ("person.granted", "person.grant_revoked"):
+            role = e["after"] or e["before"]
+            held = self.roles.setdefault((e["object"]["id"], role["role"], role["decision_type"]), [])
+            if kind == "person.granted":
+                held.append([e["time"], ""])
+            elif held:
+                held[-1][1] = e["time"]
+
+    def name(self, file: str, digest: str, needed: bool) -> None:
+        must(self.files.setdefault(file, digest) == digest, f"another event gives {file} another digest")
+        if needed:
+            self.needed.add(file)
+
+    def people(self) -> str:
+        """people.csv: who held which role, and when."""
+        held = sorted([*key, *times] for key, periods in self.roles.items() for times in periods)
+        return "".join(",".join(row) + "\n" for row in [["person", "role", "decision_type", "from", "until"], *held])
+
+
 class Audit:
     """One pass over a bundle: what is wrong with it, and how much there was."""
 
@@ -658,10 +692,8 @@ class Audit:
         said = {"size": head.size, "root": head.root.hex()}
         must((head.origin, said) == (m["origin"], m["checkpoint"]),
              "checkpoint.txt: it is not the checkpoint of the manifest.")  # fmt: skip
-        self.tree, self.files = Tree(head.size, head.root), {}  # type: ignore[var-annotated]
+        self.tree, self.named = Tree(head.size, head.root), Named()
         self.counts = dict.fromkeys(("decisions", "events", "reviews", "verdicts"), 0)
-        self.needed: set[str] = set()  # files that must be there; `files` has each that events name, and its digest
-        self.roles: dict[tuple[str, str, str], list[list[str]]] = {}
         self.wanted, self.proof, self.older = "", "", 0
 
     def fault(self, why: str) -> None:
@@ -682,34 +714,13 @@ class Audit:
                 must((here, row["index"]) > (decision, index), "it is out of order, or there twice")
                 must(e["v"] == 2 or (e["v"] == 1 and "version" not in e["object"]), "its version is unknown")
                 index, decision, self.counts["events"] = row["index"], here, number
-                self.note(e)
+                self.named.note(e)
             except (Wrong, *MALFORMED) as error:
                 raise Stop(f"events.jsonl, line {number}: {said(error)}.") from None
             if e["id"] == self.wanted:
                 hashes = "".join(base64.b64encode(one).decode() + "\n" for one in self.tree.path())
                 self.proof = f"c2sp.org/tlog-proof@v1\nindex {index}\n{hashes}\n"
             yield number, e
-
-    def note(self, e: Any) -> None:
-        """What an event tells of policies, types and people."""
-        kind, slug, policy, submitted = e["type"], e["decision_type"], e["policy"], e["type"] == "decision.submitted"
-        if policy:
-            self.name(f"policies/{slug}-v{policy['version']}.json", policy["digest"], submitted)
-        if submitted or kind in ("decision_type.created", "decision_type.changed"):
-            digest = e["data"]["type_digest"] if submitted else e["after"]["digest"]
-            self.name(f"types/{slug}-{digest[7:]}.json", digest, submitted)
-        elif kind in ("person.granted", "person.grant_revoked"):
-            role = e["after"] or e["before"]
-            held = self.roles.setdefault((e["object"]["id"], role["role"], role["decision_type"]), [])
-            if kind == "person.granted":
-                held.append([e["time"], ""])
-            elif held:
-                held[-1][1] = e["time"]
-
-    def name(self, file: str, digest: str, needed: bool) -> None:
-        must(self.files.setdefault(file, digest) == digest, f"another event gives {file} another digest")
-        if needed:
-            self.needed.add(file)
 
     def record(self) -> None:
         """The record beside the events, decision by decision."""
@@ -765,17 +776,15 @@ class Audit:
                 self.fault(f"{name}: it is not the file that the manifest lists.")
             if (
                 name.startswith(("policies/", "types/"))
-                and self.files.get(name) != "sha256:" + self.zip.hashes[name][0]
+                and self.named.files.get(name) != "sha256:" + self.zip.hashes[name][0]
             ):
                 self.fault(f"{name}: it is not the text that the events name by its digest.")
-        for name in self.needed - self.manifest["files"].keys():
+        for name in self.named.needed - self.manifest["files"].keys():
             self.fault(f"{name} is missing, though a decision was made under it.")
-        held = sorted([*key, *times] for key, periods in self.roles.items() for times in periods)
-        people = "".join(",".join(row) + "\n" for row in [["person", "role", "decision_type", "from", "until"], *held])
-        if self.zip.read("people.csv") != people.encode():
+        if self.zip.read("people.csv") != self.named.people().encode():
             self.fault("people.csv: who held which role, and when, is not what the events say.")
         policies = sum(name.startswith("policies/") for name in self.zip.members)
-        counts = dict(self.counts, people=len({key[0] for key in self.roles}), policies=policies)
+        counts = dict(self.counts, people=len({key[0] for key in self.named.roles}), policies=policies)
         for name, count in self.manifest["counts"].items():
             if counts[name] != count:
                 self.fault(f"The manifest counts {count} {name}, but there are {counts[name]}.")

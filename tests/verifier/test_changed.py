@@ -86,28 +86,10 @@ def test_any_field_of_the_record_that_no_longer_says_what_the_events_say_is_foun
     """Signed again, by who has the key, after one value in decisions.jsonl (and the CSV with it) was changed."""
     world, random = World().some(), Random(4)
     names = [
-        "status",
-        "tier",
-        "stakes",
-        "outcome",
-        "policy",
-        "reasons",
-        "sampled",
-        "inclusion_probability",
-        "confidence",
-        "decided_by",
-        "overturned",
-        "created_at",
-        "final_at",
-        "model",
-        "service",
-        "proposal_outcome",
-        "type_digest",
-        "decision_type",
-        "reviews",
-        "committed",
-        "erased",
-    ]
+        "status", "tier", "stakes", "outcome", "policy", "reasons", "sampled", "inclusion_probability", "confidence",
+        "decided_by", "overturned", "created_at", "final_at", "model", "service", "proposal_outcome", "type_digest",
+        "decision_type", "reviews", "committed", "erased",
+    ]  # fmt: skip
     for name in names * 5:
         id = random.choice(list(world.lines))
         value, other = world.lines[id][name], {"service": "x", "reasons": [], "reviews": [{}], "committed": {}}
