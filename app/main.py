@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, embed_worker: bool = False, database: Data
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        intake, watch = Intake(db), Watch(db)
+        intake, watch = Intake(db, signer.promise), Watch(db)
         worker = Worker(db, signer) if embed_worker else None
         app.state.intake, app.state.watch = intake, watch
         intake.start()
