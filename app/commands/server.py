@@ -73,10 +73,14 @@ def worker() -> None:
 
 def doctor() -> None:
     """Say what is wrong with this installation and how to mend it; exit 1 when something is."""
-    problems = [] if Settings().secret_key else [NO_SECRET]
+    settings = Settings()
+    problems = [] if settings.secret_key else [NO_SECRET]
+    keys, unread = _signing(settings)
     with database(any_schema=True) as db:
-        found = health.readiness(db)
-        problems += found["problems"] + _replica(found)
+        found = health.readiness(db, signs=keys > 0 or bool(unread))
+        problems += unread + found["problems"] + _replica(found)
+        for warning in found["warnings"]:
+            say(f"Warning: {warning}")
         problems += _clock(db)
     for problem in problems:
         say(problem)
@@ -124,6 +128,17 @@ def _make_ready(db: Database) -> None:
         schema.migrate(db)
     else:
         must_be_at_head(db)
+
+
+def _signing(settings: Settings) -> tuple[int, list[str]]:
+    """How many keys sign, and why they cannot be read."""
+    try:
+        witnesses_of(settings)
+        return len(signer_of(settings).keys), []
+    except HandrailError as error:
+        return 0, [error.detail]
+    except OSError as error:
+        return 0, [f"{error.filename}: {error.strerror}."]
 
 
 def _replica(found: dict[str, Any]) -> list[str]:

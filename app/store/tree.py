@@ -1,6 +1,7 @@
 """Owns the audit tree as it is stored: what waits, leaves, tiles, the head, checkpoints. Numbers nothing by itself."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,11 +19,35 @@ def anything_waits(tx: ReadTx) -> bool:
     return tx.row(sa.select(unsealed.c.event_id).limit(1)) is not None
 
 
-def waiting(tx: ReadTx) -> tuple[int, datetime | None]:
-    """How many events have no place yet, and when the oldest of them happened."""
-    oldest = sa.select(sa.func.min(unsealed.c.event_id)).scalar_subquery()
-    moment: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == oldest))
-    return int(tx.value(sa.select(sa.func.count()).select_from(unsealed))), moment
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the log stands: how many events are sealed, how many of those are signed for, and how many wait, since when.
+
+    `late` is for how long the oldest of these waits, in seconds; `at` is when all this was so.
+    """
+
+    at: datetime
+    size: int
+    sealed_at: datetime | None
+    signed: int
+    signed_at: datetime | None
+    waiting: int
+    late: float
+
+
+def state(tx: ReadTx) -> State:
+    signed, stands = last_checkpoint(tx), head(tx)
+    first = sa.select(sa.func.min(unsealed.c.event_id)).scalar_subquery()
+    oldest: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == first))
+    return State(
+        at=tx.now(),
+        size=stands.size,
+        sealed_at=stands.sealed_at,
+        signed=signed.size if signed else 0,
+        signed_at=signed.signed_at if signed else None,
+        waiting=int(tx.value(sa.select(sa.func.count()).select_from(unsealed))),
+        late=max(0.0, (tx.now() - oldest).total_seconds()) if oldest else 0.0,
+    )
 
 
 def head(tx: ReadTx) -> Row:
