@@ -13,7 +13,7 @@ LISTED = 100
 
 @reads
 def overview(tx: ReadTx, actor: Actor) -> dict[str, Any]:
-    """`{workers, schema, size, queues, duties, aside, log, aside_count}`; `size` in bytes. Raises Forbidden."""
+    """`{workers, schema, size, queues, duties, aside, log, pushes, aside_count}`; `size` in bytes. Raises Forbidden."""
     actor.must(Permission.OPERATE)
     return {
         "workers": [
@@ -29,6 +29,7 @@ def overview(tx: ReadTx, actor: Actor) -> dict[str, Any]:
         "duties": [dict(row._mapping) for row in duties.runs(tx)],
         "aside": [dict(row._mapping) for row in duties.aside(tx, LISTED)],
         "log": tree.state(tx),
+        "pushes": [dict(row._mapping) for row in tree.pushes(tx)],
         "aside_count": sum(duties.aside_counts(tx).values()),
     }
 

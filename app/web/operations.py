@@ -18,6 +18,7 @@ TITLES: Final = {
     "announce_overdue": "Announce reviews that are overdue",
     "expire": "End reviews whose policy does not wait",
     "purge": "Drop what is no longer needed",
+    "push": "Send checkpoints out",
 }
 
 
