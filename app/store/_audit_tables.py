@@ -15,6 +15,7 @@ class Unsealed(SQLModel, table=True):
     """An event that has no place in the tree yet. Filled by a trigger on `event`; only the sealer deletes."""
 
     __tablename__ = "unsealed"
+    __table_args__ = ({"sqlite_with_rowid": False},)
     event_id: str = Field(primary_key=True, sa_type=TEXT)
 
 
@@ -22,6 +23,7 @@ class Sealed(SQLModel, table=True):
     """The place of an event among the leaves, from 0 without a gap. Append-only."""
 
     __tablename__ = "sealed"
+    __table_args__ = ({"sqlite_with_rowid": False},)
     idx: int = Field(sa_column=sa.Column(sa.BigInteger, primary_key=True, autoincrement=False))
     event_id: str = Field(unique=True, sa_type=TEXT)
 
