@@ -20,6 +20,7 @@ from app.domain.access import ONLY_PEOPLE, SIGNED_IN, Actor, Permission
 from app.domain.canonical import digest, parse_strict
 from app.domain.errors import Forbidden, Invalid, Malformed, NotFound, Unauthenticated
 from app.domain.events import timestamp
+from app.domain.notes import Signer
 from app.store.db import Action, Database
 
 P = ParamSpec("P")
@@ -32,6 +33,12 @@ UNKNOWN: Final = "The API key is missing, wrong, expired or revoked: send Author
 def database(request: Request) -> Database:
     db: Database = request.app.state.db
     return db
+
+
+def promise(request: Request) -> Callable[[str], str | None]:
+    """What signs the promises of receipts."""
+    signer: Signer = request.app.state.signer
+    return signer.promise
 
 
 def request_id(request: Request) -> str | None:
