@@ -41,7 +41,7 @@ GROUPS = {
     "policy": _group("Policies.", validate=documents.policy_validate, apply=documents.policy_apply),
     "user": _group("People.", add=access.user_add),
     "key": _group("Keys.", create=access.key_create, create_signing=access.key_create_signing),
-    "export": _group("Exports.", decisions=records.export_decisions),
+    "export": _group("Exports.", decisions=records.export_decisions, bundle=records.export_bundle),
 }
 for _name, _commands in GROUPS.items():
     cli.add_typer(_commands, name=_name)

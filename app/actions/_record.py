@@ -17,9 +17,7 @@ def line(row: Row, told: Events, asked: Iterable[Row], said: Iterable[Row], judg
     """The record of a decision. `went_on`: something happened after the checkpoint, so it is told as it was then."""
     first = next(one for one in told if one["type"] == "decision.submitted")
     by_verdict = {one["data"]["verdict"]: one for one in told if "verdict" in one["data"]}
-    by_judge = {
-        (one["object"]["id"], one["actor"]["person"]): one for one in told if one["type"] == "review.judged"
-    }
+    by_judge = {(one["object"]["id"], one["actor"]["person"]): one for one in told if one["type"] == "review.judged"}
     erased = next((one for one in reversed(told) if one["type"] == "decision.erased"), None)
     view = _decision(row, first) | {"erased": erased and _erased(erased), "committed": _contents(row, first, erased)}
     view["reviews"] = [
@@ -31,9 +29,7 @@ def line(row: Row, told: Events, asked: Iterable[Row], said: Iterable[Row], judg
                 if j.review_id == one.id and (j.review_id, j.person_id) in by_judge
             ],
             "verdicts": [
-                _verdict(v, by_verdict[v.id], seen)
-                for v in said
-                if v.review_id == one.id and v.id in by_verdict
+                _verdict(v, by_verdict[v.id], seen) for v in said if v.review_id == one.id and v.id in by_verdict
             ],
         }
         for one in asked
@@ -82,7 +78,7 @@ def _erased(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _contents(row: Row, first: Mapping[str, Any], erased: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The texts of a decision by label. A decision from before commitments has digests of three of them, and no salts."""
+    """The texts of a decision by label. One from before commitments has digests of three of them, and no salts."""
     if erased is not None and row.salts is None:
         return {}
     texts = {"input": row.input, "proposal": row.proposal, "metadata": row.metadata}

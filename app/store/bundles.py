@@ -21,7 +21,9 @@ def page(tx: ReadTx, filters: Filters, after: str, limit: int) -> Rows:
 def events_of(tx: ReadTx, decision_ids: Iterable[str]) -> Rows:
     """(decision_id, type, body, idx) of all events of the decisions, by place; those without a place come last."""
     c = event.c
-    found = sa.select(c.decision_id, c.type, c.body, sealed.c.idx).outerjoin_from(event, sealed, sealed.c.event_id == c.id)
+    found = sa.select(c.decision_id, c.type, c.body, sealed.c.idx).outerjoin_from(
+        event, sealed, sealed.c.event_id == c.id
+    )
     rows = tx.rows(found.where(tx.among(c.decision_id, decision_ids)))
     return sorted(rows, key=lambda row: (row.idx is None, row.idx))
 
@@ -47,8 +49,12 @@ def events_of_none(tx: ReadTx, filters: Filters, after: int, size: int, limit: i
 def reviews_of(tx: ReadTx, decision_ids: Iterable[str]) -> tuple[Rows, Rows, Rows, Rows]:
     """Reviews, verdicts, judgements and what was shown, of many decisions, each oldest first."""
     ids = list(decision_ids)
-    asked = tx.rows(sa.select(review).where(tx.among(review.c.decision_id, ids)).order_by(review.c.created_at, review.c.id))
-    said = tx.rows(sa.select(verdict).where(tx.among(verdict.c.decision_id, ids)).order_by(verdict.c.created_at, verdict.c.id))
+    asked = tx.rows(
+        sa.select(review).where(tx.among(review.c.decision_id, ids)).order_by(review.c.created_at, review.c.id)
+    )
+    said = tx.rows(
+        sa.select(verdict).where(tx.among(verdict.c.decision_id, ids)).order_by(verdict.c.created_at, verdict.c.id)
+    )
     judged = tx.rows(
         sa.select(judgement)
         .where(tx.among(judgement.c.review_id, [one.id for one in asked]))
