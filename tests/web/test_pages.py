@@ -1,6 +1,8 @@
 """Every page, at both sizes, and every odd request: a page, never a 5xx."""
 
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -171,6 +173,9 @@ def test_an_export_is_streamed_as_a_file_and_stands_in_the_trail(house: House) -
     assert 2 == len(rows)
     assert "decisions, CSV" in browser.get("/exports")
     assert "Exported records" in browser.get("/audit")
+    with zipfile.ZipFile(io.BytesIO(browser.client.get("/exports/bundle.zip").content)) as archive:
+        assert "verify.py" in archive.namelist()
+    assert "a bundle that proves itself" in browser.get("/exports")
     browser.get("/exports/decisions.csv?from=soon")
     assert 422 == browser.status
     assert 'id="from-error"' in browser.text
