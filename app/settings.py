@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     signing_key_file: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     witnesses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     log_public: bool = False
+    record_reads: bool = True
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_enabled: bool = True

@@ -12,7 +12,7 @@ from app.actions import reading
 from app.actions.reviews import Nothing, claim, claim_next, release, renew
 from app.actions.verdicts import Judged, Ruled, give_verdict
 from app.api import schemas
-from app.api.calls import Answer, Asker, Posted, body, database, perform
+from app.api.calls import Answer, Asker, Posted, body, database, perform, reads
 from app.api.openapi import answers, takes
 from app.domain.access import SIGNED_IN, Permission, declare
 from app.domain.review import Action, Said
@@ -44,7 +44,9 @@ def claim_next_review(
 @declare(SIGNED_IN)
 def get_review(request: Request, actor: Asker, review_id: str) -> Response:
     """A review as you see it: your lease's token, your judgement, and what is not hidden of the decision."""
-    return Answer(_own_lease(reading.review(database(request), actor, review_id))).response()
+    view = reading.review(database(request), actor, review_id)
+    reads(request).review(actor, view)
+    return Answer(_own_lease(view)).response()
 
 
 @router.post(

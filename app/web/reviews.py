@@ -153,6 +153,7 @@ def _screen(ask: Ask, review_id: str, error: HandrailError | None = None) -> Res
     """The screen, with what was typed when something was wrong with it."""
     view = reading.review(ask.db, ask.me, review_id)
     known = reading.decision_type(ask.db, ask.me, view["decision_type"])
+    ask.reads.review(ask.me, view)
     decision = view["decision"]
     return render.page(
         ask,

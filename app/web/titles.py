@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from app.domain.access import Actor, P
 from app.domain.events import EventType
+from app.domain.reads import EVERY
 
 T = EventType
 TITLES: Final[Mapping[str, str]] = {
@@ -104,6 +105,8 @@ def changes_of(event: Mapping[str, Any]) -> list[dict[str, Any]]:
 def link_to(event: Mapping[str, Any], me: Actor) -> str | None:
     """The page of what the event is about, when there is one that the person may see."""
     about: Mapping[str, str] = event["object"]
+    if about["id"] == EVERY:
+        return None
     if about["type"] == "policy":
         return "/policies/" + about["id"].replace("@", "/")
     if about["type"] == "person" and (about["id"] == "unknown" or not me.may(P.MANAGE_PEOPLE)):
