@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from app.actions._receipts import Promise, no_promise
 from app.actions.decisions import Outcome, Submission, submit_many
 from app.domain.errors import HandrailError, Unavailable
 from app.store.db import Database
@@ -25,8 +26,9 @@ Waiting = tuple[Sequence[Submission], "asyncio.Future[Answers]"]
 class Intake:
     """One per process; start it inside the running event loop."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, promise: Promise = no_promise) -> None:
         self._db = db
+        self._promise = promise
         self._waiting: list[Waiting] = []
         self._count = self._bytes = 0
         self._wake = asyncio.Event()
@@ -115,7 +117,7 @@ class Intake:
 
     def _commit(self, items: Sequence[Submission]) -> Sequence[Outcome | Exception]:
         try:
-            return submit_many(self._db, items)
+            return submit_many(self._db, items, self._promise)
         except Unavailable:
             raise
         except Exception:
@@ -127,7 +129,7 @@ class Intake:
 
     def _commit_alone(self, item: Submission) -> Outcome | Exception:
         try:
-            return submit_many(self._db, [item])[0]
+            return submit_many(self._db, [item], self._promise)[0]
         except Exception as error:
             log.exception("a submission failed; nothing of it is stored")
             return error

@@ -14,6 +14,7 @@ from app.intake import Intake
 from app.settings import Settings
 from app.signing import signer_of, witnesses_of
 from app.store.db import Database
+from app.targets import plan_of
 from app.watch import Watch
 from app.web import mount as mount_web
 from app.worker import Worker
@@ -38,12 +39,12 @@ def create_app(settings: Settings, *, embed_worker: bool = False, database: Data
         pooled=settings.database_pooled,
     )
 
-    signer = signer_of(settings)
+    signer, plan = signer_of(settings), plan_of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        intake, watch = Intake(db), Watch(db)
-        worker = Worker(db, signer) if embed_worker else None
+        intake, watch = Intake(db, signer.promise), Watch(db)
+        worker = Worker(db, signer, plan) if embed_worker else None
         app.state.intake, app.state.watch = intake, watch
         intake.start()
         watch.start()

@@ -27,6 +27,12 @@ class Settings(BaseSettings):
     witnesses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     log_public: bool = False
     record_reads: bool = True
+    push_file: str = ""
+    push_webhook: SecretStr | None = None
+    push_email: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    push_every: int = Field(default=3600, ge=10, le=31 * 86_400)
+    smtp_url: SecretStr | None = None
+    email_from: str = "handrail@localhost"
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_enabled: bool = True

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from app.actions import audit, upkeep
+from app.actions import audit, pushes, upkeep
+from app.actions.pushes import Plan
 from app.actions.upkeep import Duty
 from app.domain.errors import Unavailable
 from app.domain.notes import Signer
@@ -17,13 +18,14 @@ from app.store.db import Database
 PERIOD = 2.0  # seconds between rounds
 SEAL_PERIOD = 0.25  # seconds between seals, which come beside the rounds: an event must not wait for a slow duty
 UNSIGNED = Signer("")
+NOWHERE = Plan()
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 Duties = Mapping[Duty, Callable[[Database], int]]
 
 
-def duties(signer: Signer) -> Duties:
+def duties(signer: Signer = UNSIGNED, plan: Plan = NOWHERE) -> Duties:
     """What is to be done in a round, in this order; each says how much it did."""
     return {
         Duty.SEAL: partial(audit.seal, signer=signer),
@@ -31,6 +33,7 @@ def duties(signer: Signer) -> Duties:
         Duty.ANNOUNCE_OVERDUE: upkeep.announce_overdue,
         Duty.EXPIRE: upkeep.expire,
         Duty.PURGE: upkeep.purge,
+        Duty.PUSH: partial(pushes.push, plan=plan),
     }
 
 
@@ -38,7 +41,7 @@ def run_once(db: Database, worker: str = "worker", todo: Duties | None = None) -
     """Do every duty once; how much each did. A duty that fails does not stop the others."""
     done: dict[str, int] = {}
     failed: dict[str, str] = {}
-    for name, duty in (todo or duties(UNSIGNED)).items():
+    for name, duty in (todo or duties()).items():
         try:
             done[name] = duty(db)
         except Unavailable:
@@ -53,9 +56,9 @@ def run_once(db: Database, worker: str = "worker", todo: Duties | None = None) -
 class Worker:
     """Does the duties in a thread until stopped, and seals in another; its name says where it lives."""
 
-    def __init__(self, db: Database, signer: Signer = UNSIGNED) -> None:
+    def __init__(self, db: Database, signer: Signer = UNSIGNED, plan: Plan = NOWHERE) -> None:
         self._db = db
-        self._todo = duties(signer)
+        self._todo = duties(signer, plan)
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)

@@ -31,6 +31,13 @@ def handrail() -> FastAPI:
     return app
 
 
+def sealing() -> FastAPI:
+    """The product with its worker in the same process."""
+    settings = Settings()
+    configure(settings.log_format, settings.log_level)
+    return create_app(settings, embed_worker=True)
+
+
 class TextbookDecision(SQLModel, table=True):
     """What a first version has: one row for each decision, nothing else."""
 

@@ -170,6 +170,6 @@ def test_no_front_end_file_is_too_long() -> None:
 
 
 def test_what_people_said_and_what_happened_is_append_only() -> None:
-    said = {"event", "judgement", "verdict", "type_revision"}
+    said = {"event", "judgement", "verdict", "type_revision", "shown"}
     sealed = {"sealed", "tile", "checkpoint", "cosignature"}
     assert said | sealed == {table.name for table in tables.APPEND_ONLY}

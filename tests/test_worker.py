@@ -62,4 +62,4 @@ def test_sealing_does_not_wait_for_the_rounds(db: Database, house: House, monkey
     held.set()
     one.stop()
     with db.read() as tx:
-        assert (0, None) == tree.waiting(tx)
+        assert 0 == tree.state(tx).waiting

@@ -4,17 +4,20 @@ Must not read or write the database: whoever calls this has looked up what is ne
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.actions import _views
+from app.actions._receipts import Promise, receipt
 from app.domain.access import Actor
-from app.domain.canonical import digest, dumps, packed
+from app.domain.canonical import dumps, packed
+from app.domain.commitments import OF_DECISION, SALT, commit_each
 from app.domain.decision_type import DecisionType, cached_type, input_faults
 from app.domain.errors import Fault, Invalid
-from app.domain.events import Event, EventType, timestamp
+from app.domain.events import NONCE, Event, EventType, timestamp
 from app.domain.policy import Facts, Policy, Reason, Route, cached_policy, evaluate
 from app.store import events
 from app.store.db import new_id
@@ -49,27 +52,31 @@ class Fresh:
 
 def fresh(
     at: datetime, actor: Actor, body: Mapping[str, Any], fingerprint: str, types: Mapping[str, Known],
-    request_id: str | None,
+    request_id: str | None, promise: Promise,
 ) -> Fresh:  # fmt: skip
     """Route a body that has the wire's shape. Raises Invalid when it does not fit its decision type."""
     known = _known(types, body)
     facts = _facts(new_id("dec"), known.type, body)
     route = evaluate(known.policy, facts, known.sampling_key)
-    row, digests = _decision(at, actor, fingerprint, known.row, route, facts, body)
+    random = os.urandom(NONCE + SALT * len(OF_DECISION))
+    nonce, salts = random[:NONCE], random[NONCE:]
+    row, contents = _decision(at, actor, fingerprint, known.row, route, facts, body)
+    row["salts"] = salts
     review = _review(row, route, known.type.queue)
-    event_id = new_id("evt")
-    told = _submitted(row, route, review, digests)
-    text = _answer(row, _told_reasons(route.reasons), _due(review), event_id)
-    return Fresh(row, review, events.row(event_id, at, actor, told, request_id), text)
+    submitted = _submitted(row, route, review, commit_each(salts, contents))
+    event = events.row(new_id("evt"), at, actor, submitted, nonce=nonce, version=1, request_id=request_id)
+    text = _answer(row, _told_reasons(route.reasons), _due(review), receipt(events.told(event), promise))
+    return Fresh(row, review, event, text)
 
 
-def answer_again(row: Row, review: Row | None, event_id: str) -> str:
+def answer_again(row: Row, review: Row | None, told: events.Told, promise: Promise) -> str:
     """The answer that the submitter of a stored decision would get now."""
     due = review and {"id": review.id, "queue": review.queue, "due_at": timestamp(review.due_at)}
-    return _answer(row._mapping, _views.reasons(json.loads(row.reasons), hide=False), due, event_id)
+    reasons = _views.reasons(json.loads(row.reasons), hide=False)
+    return _answer(row._mapping, reasons, due, receipt(told, promise))
 
 
-def _answer(row: Mapping[str, Any], reasons: Any, due: Any, event_id: str) -> str:
+def _answer(row: Mapping[str, Any], reasons: Any, due: Any, receipt: Mapping[str, Any]) -> str:
     """What the submitter is told, as JSON text: may I act, or must I wait."""
     version = row["policy_version"]
     answer = {
@@ -82,7 +89,8 @@ def _answer(row: Mapping[str, Any], reasons: Any, due: Any, event_id: str) -> st
         "policy": None if version is None else {"version": version, "digest": row["policy_digest"]},
         "sampled": row["sampled"],
         "review": due,
-        "event": {"id": event_id},
+        "event": {"id": receipt["event_id"]},
+        "receipt": receipt,
     }
     return packed(answer).decode()
 
@@ -130,11 +138,12 @@ def _facts(decision_id: str, known: DecisionType, body: Mapping[str, Any]) -> Fa
 
 def _decision(
     at: datetime, actor: Actor, fingerprint: str, type_row: Row, route: Route, facts: Facts, body: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The row, and the digests of its payloads."""
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The row, and the contents that its event commits to."""
     alone = route.tier == "autonomous"
     # Spelt as exports spell them, so that the stored text can go out as it is.
-    payloads = {name: dumps(body[name]).encode() for name in ("input", "proposal", "metadata")}
+    payloads = {name: dumps(body[name]) for name in ("input", "proposal", "metadata")}
+    texts = payloads | {"explanation": body["proposal"].get("explanation"), "subject": body.get("subject")}
     reasons = [{"code": r.code, "text": r.text, "quotes_proposal": r.quotes_proposal} for r in route.reasons]
     row = {
         "id": facts.decision_id,
@@ -149,7 +158,7 @@ def _decision(
         "model_version": body["model"].get("version"),
         "proposal_outcome": body["proposal"]["outcome"],
         "confidence": body["proposal"].get("confidence"),
-        **{name: raw.decode() for name, raw in payloads.items()},
+        **payloads,
         "declared_stakes": body.get("stakes"),
         "stakes": route.stakes,
         "tier": route.tier.value,
@@ -165,7 +174,7 @@ def _decision(
         "created_at": at,
         "final_at": at if alone else None,
     }
-    return row, {name: digest(raw) for name, raw in payloads.items()}
+    return row, {label: text.encode() for label, text in texts.items() if text is not None}
 
 
 def _review(row: Mapping[str, Any], route: Route, queue: str) -> dict[str, Any] | None:
@@ -199,7 +208,7 @@ def _review(row: Mapping[str, Any], route: Route, queue: str) -> dict[str, Any] 
 
 
 def _submitted(
-    row: Mapping[str, Any], route: Route, review: Mapping[str, Any] | None, digests: Mapping[str, str]
+    row: Mapping[str, Any], route: Route, review: Mapping[str, Any] | None, commitments: Mapping[str, str]
 ) -> Event:
     return Event(
         EventType.DECISION_SUBMITTED,
@@ -209,11 +218,16 @@ def _submitted(
         after={name: row[name] for name in ("status", "tier", "stakes", "outcome", "sampled")},
         data={
             "reasons": [reason.code for reason in route.reasons],
-            "digests": digests,
+            "service": row["service"],
+            "model": {"name": row["model_name"], "version": row["model_version"]},
+            "confidence": None if row["confidence"] is None else str(row["confidence"]),
+            "proposed": row["proposal_outcome"],
+            "decided_by": row["decided_by"],
             "type_digest": row["type_digest"],
             "inclusion_probability": str(row["inclusion_probability"]),
             "review": review and {"id": review["id"], "kind": review["kind"], "queue": review["queue"]},
         },
+        commitments=commitments,
         policy_version=row["policy_version"],
         policy_digest=row["policy_digest"],
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.actions import _views
 from app.actions._fresh import Fresh, Known, answer_again, fresh
+from app.actions._receipts import Promise, no_promise
 from app.actions._settle import about, close
 from app.domain.access import Actor, Permission
 from app.domain.errors import Conflict, Forbidden, HandrailError, Invalid, NotFound, Unauthenticated
@@ -48,9 +49,12 @@ Outcome = Submitted | HandrailError
 
 
 @writes
-def submit_many(tx: WriteTx, submissions: Sequence[Submission]) -> list[Outcome]:
-    """Route and keep decisions, one or many; one outcome for each, in order. A refusal of one leaves the others be."""
-    return _Batch(tx, submissions).run()
+def submit_many(tx: WriteTx, submissions: Sequence[Submission], promise: Promise = no_promise) -> list[Outcome]:
+    """Route and keep decisions, one or many; one outcome for each, in order. A refusal of one leaves the others be.
+
+    `promise` signs what a receipt promises.
+    """
+    return _Batch(tx, submissions, promise).run()
 
 
 class _Batch:
@@ -59,8 +63,9 @@ class _Batch:
     Everything is made in memory first, answers included, and then goes in: one statement for each table.
     """
 
-    def __init__(self, tx: WriteTx, submissions: Sequence[Submission]) -> None:
+    def __init__(self, tx: WriteTx, submissions: Sequence[Submission], promise: Promise) -> None:
         self.tx = tx
+        self.promise = promise
         self.items = submissions
         self.outcomes: list[Outcome | None] = [None] * len(submissions)
         self.actors: dict[int, Actor] = {}
@@ -121,7 +126,9 @@ class _Batch:
         for i in open_ones:
             item = self.items[i]
             try:
-                self.fresh[i] = fresh(at, self.actors[i], item.body, item.fingerprint, types, item.request_id)
+                self.fresh[i] = fresh(
+                    at, self.actors[i], item.body, item.fingerprint, types, item.request_id, self.promise
+                )
             except HandrailError as refusal:
                 self.refused[i] = refusal
 
@@ -171,7 +178,7 @@ class _Batch:
             if row is None:
                 continue
             if row.fingerprint == self.items[i].fingerprint:
-                text = answer_again(row, asked.get(row.id), told[row.id])
+                text = answer_again(row, asked.get(row.id), told[row.id], self.promise)
                 self.outcomes[i] = Submitted(text, row.id, row.tier, "external_id")
             else:
                 self.outcomes[i] = taken(row.id)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.domain.access import Actor, Permission
-from app.store import duties, schema, stats
+from app.store import duties, schema, stats, tree
 from app.store.db import ReadTx, reads
 
 WORKER_SEEN = timedelta(seconds=60)
@@ -13,7 +13,7 @@ LISTED = 100
 
 @reads
 def overview(tx: ReadTx, actor: Actor) -> dict[str, Any]:
-    """`{workers, schema, size, queues, duties, aside, aside_count}`; `size` in bytes. Raises Forbidden."""
+    """`{workers, schema, size, queues, duties, aside, log, pushes, aside_count}`; `size` in bytes. Raises Forbidden."""
     actor.must(Permission.OPERATE)
     return {
         "workers": [
@@ -28,8 +28,16 @@ def overview(tx: ReadTx, actor: Actor) -> dict[str, Any]:
         ],
         "duties": [dict(row._mapping) for row in duties.runs(tx)],
         "aside": [dict(row._mapping) for row in duties.aside(tx, LISTED)],
+        "log": tree.state(tx),
+        "pushes": [dict(row._mapping) for row in tree.pushes(tx)],
         "aside_count": sum(duties.aside_counts(tx).values()),
     }
+
+
+@reads
+def log_state(tx: ReadTx) -> tree.State:
+    """How the audit tree stands."""
+    return tree.state(tx)
 
 
 @reads

@@ -72,7 +72,7 @@ def _signed(tx: ReadTx, row: Row | None) -> Signed:
     if row is None:
         raise NotFound("There is no such checkpoint: nothing was signed yet, or not at that size.")
     origin = notes.parse_checkpoint(notes.parse_note(row.note).text).origin
-    return Signed(origin, row.size, row.root, row.signed_at, row.note + "".join(tree.cosignatures(tx, row.size)))
+    return Signed(origin, row.size, row.root, row.signed_at, tree.note_of(tx, row))
 
 
 @reads

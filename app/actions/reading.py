@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.actions import _views
+from app.actions import _shown, _views
 from app.domain.access import Actor, Permission
 from app.domain.decision_type import DecisionType, cached_type
 from app.domain.errors import NotFound
@@ -94,7 +94,8 @@ def event_list(
 def review(tx: ReadTx, actor: Actor, review_id: str) -> dict[str, Any]:
     """A review as the actor sees it: with the lease's token if it is theirs, their judgement, and the decision.
 
-    Adds `may_take` (role and duties allow it), `holder_name`, `mine`. Raises NotFound.
+    Adds `may_take` (role and duties allow it), `holder_name`, `mine`, and `to_keep`: whether it is not yet kept that
+    the holder sees this (see actions.reviews.look). Raises NotFound.
     """
     row = reviews.get(tx, review_id)
     if row is None or not (actor.may(P.REVIEW, row.decision_type) or actor.may(P.READ_DECISIONS, row.decision_type)):
@@ -102,7 +103,9 @@ def review(tx: ReadTx, actor: Actor, review_id: str) -> dict[str, Any]:
     decision_row = decisions.get(tx, row.decision_id)
     hide = row.decision_id in _views.hidden(tx, actor, [decision_row])
     view = _views.review(row) | {"decision": _views.decision(decision_row, hide=hide), "server_time": tx.now()}
-    return view | _standing(tx, actor, row) | _said(tx, actor, row, hide)
+    standing = _standing(tx, actor, row)
+    new = standing["mine"] and not _shown.is_kept(tx, actor, row, _shown.content(tx, actor, row, decision_row))
+    return view | standing | _said(tx, actor, row, hide) | {"to_keep": new}
 
 
 @reads

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.actions import _views
+from app.actions import _shown, _views
 from app.actions._settle import about, announce_if_over
 from app.domain.access import Actor, Permission
 from app.domain.errors import Conflict, Forbidden, NotFound
@@ -69,6 +69,14 @@ def claim(tx: WriteTx, actor: Actor, review_id: str) -> dict[str, Any]:
     if live and row.lease_holder != actor.person_id:
         raise Conflict("Somebody else holds this review.", "held")
     return _lease(tx, actor, row)
+
+
+@writes
+def look(tx: WriteTx, actor: Actor, review_id: str) -> None:
+    """Keep what the screen says to the holder, where that is not what it said before. Of others nothing is kept."""
+    row = reviews.lock(tx, review_id)
+    if row is not None and row.state == "open" and row.lease_holder == actor.person_id:
+        _shown.keep(tx, actor, *_both(tx, review_id))
 
 
 @writes
@@ -195,7 +203,9 @@ def _lease(tx: WriteTx, actor: Actor, row: Row) -> dict[str, Any]:
         after={"holder": actor.person_id, "token": token, "until": timestamp(until)},
     )
     events.record(tx, actor, happened)
-    return _views.claimed(tx, actor, *_both(tx, row.id))
+    now = _both(tx, row.id)
+    _shown.keep(tx, actor, *now)
+    return _views.claimed(tx, actor, *now)
 
 
 def _seconds(tx: ReadTx, row: Row) -> int:

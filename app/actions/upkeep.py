@@ -39,6 +39,7 @@ class Duty(StrEnum):
     ANNOUNCE_OVERDUE = "announce_overdue"
     EXPIRE = "expire"
     PURGE = "purge"
+    PUSH = "push"
 
 
 def announce_lapsed(db: Database) -> int:

@@ -1,11 +1,14 @@
 """Owns the verdict: judgement first where it is blind, then a ruling, an escalation or an abstention, by token."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
-from app.actions import _views
+from app.actions import _shown, _views
+from app.actions._receipts import Promise, no_promise, receipt
 from app.actions._settle import about, announce_if_over, escalate, settle
 from app.domain.access import Actor, Permission
+from app.domain.commitments import RATIONALE, SALT, commit
 from app.domain.decision_type import cached_type
 from app.domain.errors import Conflict, Forbidden, NotFound
 from app.domain.events import EventType
@@ -24,6 +27,7 @@ class Judged:
     judgement: dict[str, Any]
     proposal: dict[str, Any]
     decision: dict[str, Any]
+    receipt: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,14 @@ class Ruled:
     verdict: dict[str, Any]
     review: dict[str, Any]
     decision: dict[str, Any]
+    receipt: dict[str, Any]
 
 
 @writes
-def give_verdict(tx: WriteTx, actor: Actor, review_id: str, token: int, said: Said) -> Judged | Ruled:
-    """Say something of a review whose lease the actor holds under `token`.
+def give_verdict(
+    tx: WriteTx, actor: Actor, review_id: str, token: int, said: Said, promise: Promise = no_promise
+) -> Judged | Ruled:
+    """Say something of a review whose lease the actor holds under `token`. `promise` signs what the receipt promises.
 
     Raises NotFound, Forbidden (role, `separation_of_duties`), Conflict (`lease_lost`, `already_settled`), Invalid
     (see domain.review.check).
@@ -48,12 +55,13 @@ def give_verdict(tx: WriteTx, actor: Actor, review_id: str, token: int, said: Sa
     case = _case(tx, actor, review, decision)
     whole = check(case, said)
     if case.proposal_hidden and whole.action in RULINGS:
-        return _judge(tx, actor, review, decision, whole)
-    verdict = _record(tx, actor, review, whole)
+        return _judge(tx, actor, review, decision, whole, promise)
+    verdict, told = _record(tx, actor, review, whole)
     _act_on(tx, actor, review, decision, whole)
     now_review, now_decision = reviews.get(tx, review_id), decisions.get(tx, decision.id)
     hide = decision.id in _views.hidden(tx, actor, [now_decision])
-    return Ruled(_views.verdict(verdict), _views.review(now_review), _views.decision(now_decision, hide=hide))
+    decided = _views.decision(now_decision, hide=hide)
+    return Ruled(_views.verdict(verdict), _views.review(now_review), decided, receipt(told, promise))
 
 
 def _both_locked(tx: WriteTx, review_id: str) -> tuple[Row, Row]:
@@ -94,7 +102,8 @@ def _case(tx: ReadTx, actor: Actor, review: Row, decision: Row) -> Case:
     )
 
 
-def _judge(tx: WriteTx, actor: Actor, review: Row, decision: Row, said: Said) -> Judged:
+def _judge(tx: WriteTx, actor: Actor, review: Row, decision: Row, said: Said, promise: Promise) -> Judged:
+    seen, commitments = _committed(tx, actor, review, said, salt := os.urandom(SALT))
     row = {
         "review_id": review.id,
         "person_id": actor.person_id,
@@ -102,16 +111,26 @@ def _judge(tx: WriteTx, actor: Actor, review: Row, decision: Row, said: Said) ->
         "reason_code": said.reason_code,
         "rationale": said.rationale,
         "created_at": tx.now(),
+        "salt": salt,
     }
     reviews.insert_judgement(tx, row)
-    data = {"outcome": said.outcome, "token": review.lease_token, "proposal_shown": True}
-    events.record(tx, actor, about(review, EventType.REVIEW_JUDGED, data=data))
+    data = {
+        "outcome": said.outcome,
+        "reason_code": said.reason_code,
+        "token": review.lease_token,
+        "proposal_shown": True,
+        "shown": seen,
+    }
+    judged = about(review, EventType.REVIEW_JUDGED, data=data, commitments=commitments)
+    (told,) = events.record(tx, actor, judged)
+    _shown.keep(tx, actor, review, decision)  # the proposal is before them from here on
     (kept,) = (one for one in reviews.judgements(tx, [review.id]) if one.person_id == actor.person_id)
     shown = _views.decision(decision)
-    return Judged(_views.judgement(kept), shown["proposal"], shown)
+    return Judged(_views.judgement(kept), shown["proposal"], shown, receipt(told, promise))
 
 
-def _record(tx: WriteTx, actor: Actor, review: Row, said: Said) -> Row:
+def _record(tx: WriteTx, actor: Actor, review: Row, said: Said) -> tuple[Row, events.Told]:
+    seen, commitments = _committed(tx, actor, review, said, salt := os.urandom(SALT))
     judged = next((one for one in reviews.judgements(tx, [review.id]) if one.person_id == actor.person_id), None)
     claimed = events.last_at(tx, review.id, EventType.REVIEW_CLAIMED)
     row = {
@@ -128,6 +147,7 @@ def _record(tx: WriteTx, actor: Actor, review: Row, said: Said) -> Row:
         "claimed_at": claimed,
         "proposal_shown_at": (judged and judged.created_at) if review.blind else claimed,
         "created_at": tx.now(),
+        "salt": salt,
     }
     reviews.insert_verdict(tx, row)
     (kept,) = (one for one in reviews.verdicts(tx, [review.id]) if one.id == row["id"])
@@ -136,10 +156,20 @@ def _record(tx: WriteTx, actor: Actor, review: Row, said: Said) -> Row:
         "action": row["action"],
         "reason_code": row["reason_code"],
         "token": review.lease_token,
+        "shown": seen,
     }
     kind = EventType.REVIEW_ABSTAINED if said.action is Action.ABSTAIN else EventType.REVIEW_VERDICT_GIVEN
-    events.record(tx, actor, about(review, kind, after={"outcome": row["outcome"]}, data=data))
-    return kept
+    happened = about(review, kind, after={"outcome": row["outcome"]}, data=data, commitments=commitments)
+    (told,) = events.record(tx, actor, happened)
+    return kept, told
+
+
+def _committed(tx: ReadTx, actor: Actor, review: Row, said: Said, salt: bytes) -> tuple[str | None, dict[str, str]]:
+    """The id of what the reviewer saw, and the commitments to that and to what they wrote."""
+    seen, commitments = _shown.last(tx, actor, review)
+    if said.rationale is not None:
+        commitments[RATIONALE] = commit(salt, RATIONALE, said.rationale.encode())
+    return seen, commitments
 
 
 def _act_on(tx: WriteTx, actor: Actor, review: Row, decision: Row, said: Said) -> None:

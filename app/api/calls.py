@@ -21,6 +21,7 @@ from app.domain.access import ONLY_PEOPLE, SIGNED_IN, Actor, Permission
 from app.domain.canonical import digest, parse_strict
 from app.domain.errors import Forbidden, Invalid, Malformed, NotFound, Unauthenticated
 from app.domain.events import timestamp
+from app.domain.notes import Signer
 from app.store.db import Action, Database
 
 P = ParamSpec("P")
@@ -38,6 +39,12 @@ def database(request: Request) -> Database:
 def reads(request: Request) -> Reads:
     """What tells of reads."""
     return Reads(database(request), on=request.app.state.settings.record_reads)
+
+
+def promise(request: Request) -> Callable[[str], str | None]:
+    """What signs the promises of receipts."""
+    signer: Signer = request.app.state.signer
+    return signer.promise
 
 
 def request_id(request: Request) -> str | None:

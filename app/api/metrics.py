@@ -12,11 +12,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from app.actions.operations import set_aside_counts
+from app.actions.operations import log_state, set_aside_counts
 from app.actions.reading import queue_stats
 from app.actions.upkeep import Duty
 from app.domain.errors import Unavailable
 from app.store.db import Database
+from app.store.tree import State
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the name is prometheus_client's, which looks at it when it is imported
 FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -67,7 +68,7 @@ class _FromTheDatabase(Collector):
             "handrail_set_aside", "Rows that background work could not process, by duty.", labels=["duty"]
         )
         try:
-            rows, kept = queue_stats(self._db), set_aside_counts(self._db)
+            rows, kept, log = queue_stats(self._db), set_aside_counts(self._db), log_state(self._db)
         except Unavailable:
             return
         now = datetime.now(UTC) + self._db.offset
@@ -77,4 +78,19 @@ class _FromTheDatabase(Collector):
             late.add_metric([row["queue"]], row["late"])
         for duty in Duty:
             aside.add_metric([duty.value], kept.get(duty, 0))
-        yield from (waiting, oldest, late, aside)
+        yield from (waiting, oldest, late, aside, *_of_the_log(log))
+
+
+def _of_the_log(log: State) -> Iterator[Metric]:
+    for name, about, value in (
+        ("handrail_log_size", "Events in the audit tree.", log.size),
+        ("handrail_log_signed", "Events under the newest checkpoint.", log.signed),
+        ("handrail_log_sealed_timestamp_seconds", "When the tree last grew.", _seconds(log.sealed_at)),
+        ("handrail_unsealed", "Events that wait for the sealer.", log.waiting),
+        ("handrail_unsealed_oldest_seconds", "For how long the oldest of them waits.", log.late),
+    ):
+        yield GaugeMetricFamily(name, about, value=value)
+
+
+def _seconds(moment: datetime | None) -> float:
+    return moment.timestamp() if moment else 0.0

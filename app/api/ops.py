@@ -25,8 +25,8 @@ async def livez() -> Response:
 @router.get("/readyz")
 @declare(PUBLIC)
 def readyz(request: Request) -> Response:
-    """Database, schema and worker, with a sentence for each thing that is wrong."""
-    found = readiness(database(request))
+    """Database, schema and worker, with a sentence for each thing that is wrong; warnings are no reason for a 503."""
+    found = readiness(database(request), signs=bool(request.app.state.signer.keys))
     ready = not found["problems"]
     headers = {"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "2"})
     return Answer({"ready": ready, **found}, 200 if ready else 503, headers).response()

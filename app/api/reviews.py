@@ -1,6 +1,7 @@
 """Owns claims, leases and verdicts over the API."""
 
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -9,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.actions import reading
-from app.actions.reviews import Nothing, claim, claim_next, release, renew
+from app.actions.reviews import Nothing, claim, claim_next, look, release, renew
 from app.actions.verdicts import Judged, Ruled, give_verdict
 from app.api import schemas
-from app.api.calls import Answer, Asker, Posted, body, database, perform, reads
+from app.api.calls import Answer, Asker, Posted, body, database, perform, promise, reads
 from app.api.openapi import answers, takes
 from app.domain.access import SIGNED_IN, Permission, declare
 from app.domain.review import Action, Said
@@ -45,6 +46,10 @@ def claim_next_review(
 def get_review(request: Request, actor: Asker, review_id: str) -> Response:
     """A review as you see it: your lease's token, your judgement, and what is not hidden of the decision."""
     view = reading.review(database(request), actor, review_id)
+    if view["to_keep"]:
+        look(database(request), actor, review_id)
+        view = reading.review(database(request), actor, review_id)
+    del view["to_keep"]
     reads(request).review(actor, view)
     return Answer(_own_lease(view)).response()
 
@@ -101,7 +106,9 @@ def give_a_verdict(
     """Say what you think. In a blind review the first call is your judgement (202), the second settles (201)."""
     value = posted.value
     said = Said(Action(value.action), value.outcome, value.reason_code, value.rationale)
-    response = perform(request, actor, posted.fingerprint, give_verdict, _ruled, review_id, value.token, said)
+    response = perform(
+        request, actor, posted.fingerprint, give_verdict, _ruled, review_id, value.token, said, promise(request)
+    )
     if response.status_code == 201 and "idempotent-replayed" not in response.headers:
         request.app.state.metrics.verdicts.labels(value.action).inc()
     return response
@@ -114,9 +121,7 @@ def _claimed(found: dict[str, Any] | Nothing) -> Answer:
 
 
 def _ruled(found: Judged | Ruled) -> Answer:
-    if isinstance(found, Judged):
-        return Answer({"judgement": found.judgement, "proposal": found.proposal, "decision": found.decision}, 202)
-    return Answer({"verdict": found.verdict, "review": found.review, "decision": found.decision}, 201)
+    return Answer(asdict(found), 202 if isinstance(found, Judged) else 201)
 
 
 def _own_lease(view: dict[str, Any]) -> dict[str, Any]:

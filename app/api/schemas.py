@@ -127,6 +127,14 @@ class EventRef(Told):
     id: str = Field(examples=["evt_0193d5a0-7c20-7111-8f0e-51c3c9f9a0d2"])
 
 
+class Receipt(Told):
+    """Keep it: that this event will be in the audit tree is promised over the log's signature (docs/audit.md)."""
+
+    event_id: str = Field(examples=["evt_0193d5a0-7c20-7111-8f0e-51c3c9f9a0d2"])
+    leaf_hash: str = Field(examples=["9d1f" * 16])
+    promise: str | None = Field(description="A signed note (C2SP signed-note); null without a signing key.")
+
+
 class Submitted(Told):
     """May I act, or must I wait."""
 
@@ -140,6 +148,7 @@ class Submitted(Told):
     sampled: bool
     review: ReviewRef | None
     event: EventRef | None = None
+    receipt: Receipt | None = None
 
 
 class FaultShape(Told):
@@ -311,6 +320,7 @@ class Ruled(Told):
     verdict: Verdict
     review: Review
     decision: Decision
+    receipt: Receipt
 
 
 class Judged(Told):
@@ -319,10 +329,11 @@ class Judged(Told):
     judgement: Judgement
     proposal: Proposal
     decision: Decision
+    receipt: Receipt
 
 
 class Event(Told):
-    """One thing that happened: ids, digests and reasons, never a payload."""
+    """One thing that happened: ids, commitments and reasons, never a payload."""
 
     model_config = ConfigDict(extra="allow")
     v: int

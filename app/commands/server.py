@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.signing import signer_of, witnesses_of
 from app.store import schema
 from app.store.db import Database
+from app.targets import plan_of
 from app.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,11 @@ def serve(
     settings = Settings()
     if settings.secret_key is None:
         raise HandrailError(NO_SECRET)
-    signer_of(settings), witnesses_of(settings)  # what is wrong with them is said before anybody listens
+    (
+        signer_of(settings),
+        witnesses_of(settings),
+        plan_of(settings),
+    )  # what is wrong is said before anybody listens
     with database(any_schema=True) as db:
         if db.is_sqlite and workers > 1:
             raise HandrailError("SQLite serves with one process; use PostgreSQL for --workers above 1.")
@@ -65,7 +70,7 @@ def worker() -> None:
     with database(any_schema=True) as db:
         _make_ready(db)
         configure(settings.log_format, settings.log_level)
-        one = Worker(db, signer_of(settings))
+        one = Worker(db, signer_of(settings), plan_of(settings))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: one.stop_soon())
         one.run()
@@ -73,10 +78,14 @@ def worker() -> None:
 
 def doctor() -> None:
     """Say what is wrong with this installation and how to mend it; exit 1 when something is."""
-    problems = [] if Settings().secret_key else [NO_SECRET]
+    settings = Settings()
+    problems = [] if settings.secret_key else [NO_SECRET]
+    keys, unread = _signing(settings)
     with database(any_schema=True) as db:
-        found = health.readiness(db)
-        problems += found["problems"] + _replica(found)
+        found = health.readiness(db, signs=keys > 0 or bool(unread))
+        problems += unread + found["problems"] + _replica(found)
+        for warning in found["warnings"]:
+            say(f"Warning: {warning}")
         problems += _clock(db)
     for problem in problems:
         say(problem)
@@ -124,6 +133,17 @@ def _make_ready(db: Database) -> None:
         schema.migrate(db)
     else:
         must_be_at_head(db)
+
+
+def _signing(settings: Settings) -> tuple[int, list[str]]:
+    """How many keys sign, and why they cannot be read."""
+    try:
+        witnesses_of(settings), plan_of(settings)
+        return len(signer_of(settings).keys), []
+    except HandrailError as error:
+        return 0, [error.detail]
+    except OSError as error:
+        return 0, [f"{error.filename}: {error.strerror}."]
 
 
 def _replica(found: dict[str, Any]) -> list[str]:

@@ -103,7 +103,7 @@ def parse_decision_type(source: str | Mapping[str, Any]) -> DecisionType:
     legal_hold = _flag(root, "legal_hold")
     root.close()
     refuse(faults, INVALID)
-    document = {
+    document: dict[str, Any] = {
         "slug": slug, "title": title, "owner": owner,
         "outcomes": [{"key": one.key, "title": one.title, "approving": one.approving} for one in outcomes],
         "reason_codes": [{"key": one.key, "title": one.title} for one in reason_codes],
@@ -115,7 +115,8 @@ def parse_decision_type(source: str | Mapping[str, Any]) -> DecisionType:
     document |= {"legal_hold": True} if legal_hold else {}
     return DecisionType(
         slug, title, owner, outcomes, reason_codes, schema, guidance, queue, on_invalid_input, rationale,
-        seconds_of(lease) or 0, retention, legal_hold, document, digest(canonical(fractions_as_text(document))), validator,
+        seconds_of(lease) or 0, retention, legal_hold, document, digest(canonical(fractions_as_text(document))),
+        validator,
     )  # fmt: skip
 
 

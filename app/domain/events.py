@@ -1,4 +1,4 @@
-"""Owns the closed vocabulary of events and the bytes of their bodies. No payloads: ids, digests and reason codes."""
+"""Owns the closed vocabulary of events and the bytes of their bodies. No payloads: ids, commitments, reason codes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,10 @@ from typing import Any
 from app.domain.access import Actor
 from app.domain.canonical import canonical_text
 
-BODY_VERSION = 1
+BODY_VERSION = 2
+NONCE = 16  # bytes
+NUMBERED = ("decision", "review")  # whose events are counted, each from 1
+READS = ("viewed", "searched")
 
 
 class EventType(StrEnum):
@@ -84,6 +87,7 @@ class Event:
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    commitments: Mapping[str, str] = field(default_factory=dict)  # see domain/commitments
     policy_version: int | None = None
     policy_digest: str | None = None
 
@@ -91,16 +95,28 @@ class Event:
     def object_type(self) -> str:
         return self.type.value.partition(".")[0]
 
-    def body(self, event_id: str, at: datetime, actor: Actor, request_id: str | None = None) -> bytes:
+    @property
+    def is_numbered(self) -> bool:
+        """Whether it has a number among the events of its object: then a verifier sees when one is missing."""
+        kind, _, what = self.type.value.partition(".")
+        return kind in NUMBERED and what not in READS
+
+    def body(
+        self, event_id: str, at: datetime, actor: Actor, *,
+        nonce: bytes, version: int | None = None, request_id: str | None = None,
+    ) -> bytes:  # fmt: skip
         """The canonical JSON bytes (RFC 8785) that are stored and never made again; keys are in their order here.
 
-        `request_id` stands in for the actor's.
+        `nonce` is 16 random bytes, so that nobody can guess a body from its hash; `version` its number among the
+        events of its object, if it has one; `request_id` stands in for the actor's.
         """
         write, said = canonical_text, _said_by(actor.kind, actor.id, actor.person_id, actor.key_id)
         return (
-            f'{{"actor":{said},"after":{write(self.after)},"before":{write(self.before)},"data":{write(self.data)},'
+            f'{{"actor":{said},"after":{write(self.after)},"before":{write(self.before)},'
+            f'"commitments":{write(self.commitments)},"data":{write(self.data)},'
             f'"decision":{write(self.decision_id)},"decision_type":{write(self.decision_type)},"id":{write(event_id)},'
-            f'"object":{{"id":{write(self.object_id)},"type":{write(self.object_type)}}},'
+            f'"nonce":"{nonce.hex()}",'
+            f'"object":{{"id":{write(self.object_id)},"type":{write(self.object_type)},"version":{write(version)}}},'
             f'"policy":{_under(self.policy_version, self.policy_digest)},'
             f'"request_id":{write(request_id or actor.request_id)},"time":{write(timestamp(at))},'
             f'"type":{write(self.type.value)},"v":{BODY_VERSION}}}'

@@ -94,6 +94,10 @@ class Signer:
         """The text with a signature of each key below it. The text ends in a newline."""
         return joined(text, (Signature(one.key.name, one.key.id + one.sign(text.encode())) for one in self.keys))
 
+    def promise(self, said: str) -> str | None:
+        """A signed note of lines that no checkpoint can be mistaken for: `<origin>/promise` stands before them."""
+        return self.note(f"{self.origin}/promise\n{said}") if self.keys else None
+
     @property
     def vkeys(self) -> tuple[str, ...]:
         return tuple(one.key.vkey for one in self.keys)

@@ -1,4 +1,4 @@
-"""Owns the tables of the audit tree: what waits to be sealed, the tree, its checkpoints. A part of `tables`."""
+"""Owns the tables of the audit tree (what waits, the leaves, checkpoints) and of what was shown. A part of `tables`."""
 
 from datetime import datetime
 
@@ -15,6 +15,7 @@ class Unsealed(SQLModel, table=True):
     """An event that has no place in the tree yet. Filled by a trigger on `event`; only the sealer deletes."""
 
     __tablename__ = "unsealed"
+    __table_args__ = ({"sqlite_with_rowid": False},)
     event_id: str = Field(primary_key=True, sa_type=TEXT)
 
 
@@ -22,6 +23,7 @@ class Sealed(SQLModel, table=True):
     """The place of an event among the leaves, from 0 without a gap. Append-only."""
 
     __tablename__ = "sealed"
+    __table_args__ = ({"sqlite_with_rowid": False},)
     idx: int = Field(sa_column=sa.Column(sa.BigInteger, primary_key=True, autoincrement=False))
     event_id: str = Field(unique=True, sa_type=TEXT)
 
@@ -79,5 +81,45 @@ class Push(SQLModel, table=True):
     error: str | None = Field(default=None, sa_type=TEXT)
 
 
+class Shown(SQLModel, table=True):
+    """What a review's screen said to whoever held it, as JSON, and the salt of the commitment to it. Append-only."""
+
+    __tablename__ = "shown"
+    __table_args__ = (sa.Index("ix_shown_review_id_person_id", "review_id", "person_id", "id"),)
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    review_id: str = Field(foreign_key="review.id", sa_type=TEXT)
+    decision_id: str = Field(foreign_key="decision.id", index=True, sa_type=TEXT)
+    person_id: str = Field(foreign_key="person.id", sa_type=TEXT)
+    token: int = Field(sa_type=sa.BigInteger)
+    content: str | None = Field(default=None, sa_type=TEXT)
+    salt: bytes | None = Field(default=None, sa_type=sa.LargeBinary)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Erasure(SQLModel, table=True):
+    """A request to erase what is kept of a subject, who is forgotten here too once it is over."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (one_of("state", "requested", "approved", "done", "declined"),)
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    subject: str | None = Field(default=None, sa_type=TEXT)
+    cause: str = Field(sa_type=TEXT)
+    state: str = Field(sa_type=TEXT)
+    requested_by: str = Field(sa_type=TEXT)
+    requested_at: datetime = Field(sa_type=UtcDateTime)
+    decided_by: str | None = Field(default=None, sa_type=TEXT)
+    decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    erased: int = 0
+
+
+class RetentionRun(SQLModel, table=True):
+    """When the decisions of a type were last looked through for what is past its retention."""
+
+    __tablename__ = "retention_run"
+    decision_type: str = Field(primary_key=True, foreign_key="decision_type.slug", sa_type=TEXT)
+    ran_at: datetime = Field(sa_type=UtcDateTime)
+
+
 unsealed, sealed, tile, tree_head = map(table_of, (Unsealed, Sealed, Tile, TreeHead))
-checkpoint, cosignature, push = map(table_of, (Checkpoint, Cosignature, Push))
+checkpoint, cosignature, push, shown = map(table_of, (Checkpoint, Cosignature, Push, Shown))
+erasure, retention_run = map(table_of, (Erasure, RetentionRun))

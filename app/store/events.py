@@ -1,6 +1,8 @@
 """Owns the event table: record and read. Rows are never changed; triggers see to it."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.domain.access import Actor
-from app.domain.events import Event, EventType
+from app.domain.events import NONCE, Event, EventType
+from app.domain.merkle import leaf_hash
 from app.domain.reads import READS
 from app.store.db import ReadTx, WriteTx, new_id
 from app.store.tables import event
@@ -16,19 +19,52 @@ from app.store.tables import event
 LOOKS = sorted(READS)
 
 
-def record(tx: WriteTx, actor: Actor, *happened: Event) -> list[str]:
-    """Write the events in the transaction of the change that they tell of; returns their ids (`evt_...`)."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as it was written: what a receipt says of it."""
+
+    id: str
+    leaf: str  # 64 hex digits
+    at: datetime
+
+
+def record(tx: WriteTx, actor: Actor, *happened: Event) -> list[Told]:
+    """Write the events in the transaction of the change that they tell of.
+
+    Whoever tells of a decision or a review holds its row, so that nobody else takes the same number; if somebody did,
+    the transaction is tried again.
+    """
     return record_many(tx, [(actor, one) for one in happened])
 
 
-def record_many(tx: WriteTx, happened: Sequence[tuple[Actor, Event]]) -> list[str]:
+def record_many(tx: WriteTx, happened: Sequence[tuple[Actor, Event]]) -> list[Told]:
     at = tx.now()
-    rows = [row(new_id("evt"), at, actor, one) for actor, one in happened]
+    numbers = _numbers(tx, [one for _, one in happened])
+    rows = [
+        row(new_id("evt"), at, actor, one, nonce=os.urandom(NONCE), version=version)
+        for (actor, one), version in zip(happened, numbers, strict=True)
+    ]
     insert(tx, rows)
-    return [one["id"] for one in rows]
+    return [told(one) for one in rows]
 
 
-def row(event_id: str, at: datetime, actor: Actor, one: Event, request_id: str | None = None) -> dict[str, Any]:
+def _numbers(tx: ReadTx, happened: Sequence[Event]) -> list[int | None]:
+    """Each event's number among those of its object, where its kind has one."""
+    ids = {one.object_id for one in happened if one.is_numbered}
+    query = sa.select(event.c.object_id, sa.func.max(event.c.version).label("n"))
+    found = tx.rows(query.where(event.c.object_id.in_(sorted(ids))).group_by(event.c.object_id)) if ids else ()
+    last = Counter({row.object_id: row.n or 0 for row in found})
+    numbers: list[int | None] = []
+    for one in happened:
+        last[one.object_id] += 1
+        numbers.append(last[one.object_id] if one.is_numbered else None)
+    return numbers
+
+
+def row(
+    event_id: str, at: datetime, actor: Actor, one: Event, *,
+    nonce: bytes, version: int | None, request_id: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """An event's row to be; its body is made here, once. `request_id` stands in for the actor's."""
     return {
         "id": event_id,
@@ -38,8 +74,13 @@ def row(event_id: str, at: datetime, actor: Actor, one: Event, request_id: str |
         "object_id": one.object_id,
         "decision_id": one.decision_id,
         "decision_type": one.decision_type,
-        "body": one.body(event_id, at, actor, request_id),
+        "version": version,
+        "body": one.body(event_id, at, actor, nonce=nonce, version=version, request_id=request_id),
     }
+
+
+def told(row: Mapping[str, Any]) -> Told:
+    return Told(row["id"], leaf_hash(row["body"]).hex(), row["created_at"])
 
 
 def insert(tx: WriteTx, rows: Sequence[dict[str, Any]]) -> None:
@@ -47,10 +88,10 @@ def insert(tx: WriteTx, rows: Sequence[dict[str, Any]]) -> None:
     tx.insert(event, rows)
 
 
-def submissions(tx: ReadTx, decision_ids: Iterable[str]) -> dict[str, str]:
-    """The id of the event that told of each decision's submission, by decision."""
-    told = (event.c.type == EventType.DECISION_SUBMITTED.value) & event.c.decision_id.in_(sorted(decision_ids))
-    return {row.decision_id: row.id for row in tx.rows(sa.select(event.c.id, event.c.decision_id).where(told))}
+def submissions(tx: ReadTx, decision_ids: Iterable[str]) -> dict[str, Told]:
+    """The event that told of each decision's submission, by decision."""
+    about = (event.c.type == EventType.DECISION_SUBMITTED.value) & event.c.decision_id.in_(sorted(decision_ids))
+    return {row.decision_id: told(dict(row._mapping)) for row in tx.rows(sa.select(event).where(about))}
 
 
 def of_decision(tx: ReadTx, decision_id: str) -> Sequence[sa.Row[Any]]:

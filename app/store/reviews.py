@@ -11,7 +11,7 @@ from app.domain.access import Actor, Permission
 from app.store import _tally
 from app.store._tally import IS_OPEN, Lane
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import decision, judgement, open_tally, review, verdict
+from app.store.tables import decision, judgement, open_tally, review, shown, verdict
 
 EXACT = 1_000  # up to so many open reviews are looked at one by one to count them
 PARKED_AT_MOST = 10_000
@@ -266,6 +266,16 @@ def insert_verdict(tx: WriteTx, row: dict[str, Any]) -> None:
 def verdicts(tx: ReadTx, review_ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
     query = sa.select(verdict).where(verdict.c.review_id.in_(sorted(review_ids)))
     return tx.rows(query.order_by(verdict.c.created_at, verdict.c.id))
+
+
+def insert_shown(tx: WriteTx, row: dict[str, Any]) -> None:
+    tx.insert(shown, [row])
+
+
+def last_shown(tx: ReadTx, review_id: str, person_id: str) -> sa.Row[Any] | None:
+    """What the person saw last of the review."""
+    theirs = (shown.c.review_id == review_id) & (shown.c.person_id == person_id)
+    return tx.row(sa.select(shown).where(theirs).order_by(shown.c.id.desc()).limit(1))
 
 
 def lapsed(tx: WriteTx, limit: int) -> Sequence[sa.Row[Any]]:

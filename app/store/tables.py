@@ -7,8 +7,11 @@ from sqlmodel import Field, SQLModel
 
 from app.store._audit_tables import checkpoint as checkpoint
 from app.store._audit_tables import cosignature as cosignature
+from app.store._audit_tables import erasure as erasure
 from app.store._audit_tables import push as push
+from app.store._audit_tables import retention_run as retention_run
 from app.store._audit_tables import sealed as sealed
+from app.store._audit_tables import shown as shown
 from app.store._audit_tables import tile as tile
 from app.store._audit_tables import tree_head as tree_head
 from app.store._audit_tables import unsealed as unsealed
@@ -86,6 +89,7 @@ class Person(SQLModel, table=True):
     shortcuts: bool = True
     created_at: datetime = Field(sa_type=UtcDateTime)
     disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class RoleGrant(SQLModel, table=True):
@@ -199,6 +203,13 @@ class Decision(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     final_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     overturned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    salts: bytes | None = Field(default=None, sa_type=sa.LargeBinary)  # see domain/commitments
+    held_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    hold_cause: str | None = Field(default=None, sa_type=TEXT)
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    erased_by: str | None = Field(default=None, sa_type=TEXT)
+    erased_under: str | None = Field(default=None, sa_type=TEXT)
+    erased_event: str | None = Field(default=None, sa_type=TEXT)
 
 
 class Review(SQLModel, table=True):
@@ -286,6 +297,7 @@ class Judgement(SQLModel, table=True):
     reason_code: str | None = Field(default=None, sa_type=TEXT)
     rationale: str | None = Field(default=None, sa_type=TEXT)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    salt: bytes | None = Field(default=None, sa_type=sa.LargeBinary)
 
 
 class Verdict(SQLModel, table=True):
@@ -310,15 +322,19 @@ class Verdict(SQLModel, table=True):
     claimed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     proposal_shown_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    salt: bytes | None = Field(default=None, sa_type=sa.LargeBinary)
 
 
 class Event(SQLModel, table=True):
-    """One row per thing that happened. `body` is canonical JSON, made once. Append-only, by triggers."""
+    """One row per thing that happened. `body` is canonical JSON, made once. Append-only, by triggers.
+
+    `version` numbers the events of a decision, or of a review, from 1 without a gap.
+    """
 
     __tablename__ = "event"
     __table_args__ = (
         sa.Index("ix_event_created_at_id", "created_at", "id"),
-        sa.Index("ix_event_object_id", "object_id", "created_at"),
+        sa.Index("uq_event_object_id_version", "object_id", "version", unique=True),
     )
     id: str = Field(primary_key=True, sa_type=TEXT)
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -327,6 +343,7 @@ class Event(SQLModel, table=True):
     object_id: str = Field(sa_type=TEXT)
     decision_id: str | None = Field(default=None, index=True, sa_type=TEXT)
     decision_type: str | None = Field(default=None, sa_type=TEXT)
+    version: int | None = None
     body: bytes = Field(sa_type=sa.LargeBinary)
 
 
@@ -376,4 +393,4 @@ decision, review, open_tally, hour_tally, judgement = map(table_of, (Decision, R
 verdict, event, heartbeat, generation, duty_run = map(table_of, (Verdict, Event, Heartbeat, Generation, DutyRun))
 (set_aside,) = map(table_of, (SetAside,))
 
-APPEND_ONLY = (event, judgement, verdict, type_revision, sealed, tile, checkpoint, cosignature)
+APPEND_ONLY = (event, judgement, verdict, type_revision, shown, sealed, tile, checkpoint, cosignature)

@@ -1,6 +1,7 @@
 """Owns the audit tree as it is stored: what waits, leaves, tiles, the head, checkpoints. Numbers nothing by itself."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from app.domain.merkle import Node
 from app.domain.tiles import WIDTH, Edge, Tile, node_of
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import checkpoint, cosignature, event, sealed, tile, tree_head, unsealed
+from app.store.tables import checkpoint, cosignature, event, push, sealed, tile, tree_head, unsealed
 
 Row = Any
 
@@ -18,11 +19,35 @@ def anything_waits(tx: ReadTx) -> bool:
     return tx.row(sa.select(unsealed.c.event_id).limit(1)) is not None
 
 
-def waiting(tx: ReadTx) -> tuple[int, datetime | None]:
-    """How many events have no place yet, and when the oldest of them happened."""
-    oldest = sa.select(sa.func.min(unsealed.c.event_id)).scalar_subquery()
-    moment: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == oldest))
-    return int(tx.value(sa.select(sa.func.count()).select_from(unsealed))), moment
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the log stands: how many events are sealed, how many of those are signed for, and how many wait, since when.
+
+    `late` is for how long the oldest of these waits, in seconds; `at` is when all this was so.
+    """
+
+    at: datetime
+    size: int
+    sealed_at: datetime | None
+    signed: int
+    signed_at: datetime | None
+    waiting: int
+    late: float
+
+
+def state(tx: ReadTx) -> State:
+    signed, stands = last_checkpoint(tx), head(tx)
+    first = sa.select(sa.func.min(unsealed.c.event_id)).scalar_subquery()
+    oldest: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == first))
+    return State(
+        at=tx.now(),
+        size=stands.size,
+        sealed_at=stands.sealed_at,
+        signed=signed.size if signed else 0,
+        signed_at=signed.signed_at if signed else None,
+        waiting=int(tx.value(sa.select(sa.func.count()).select_from(unsealed))),
+        late=max(0.0, (tx.now() - oldest).total_seconds()) if oldest else 0.0,
+    )
 
 
 def head(tx: ReadTx) -> Row:
@@ -101,13 +126,28 @@ def keep_checkpoint(tx: WriteTx, size: int, root: bytes, note: str) -> bool:
     return bool(tx.insert_missing(checkpoint, [row], conflict=["size"], returning=["note"]))
 
 
-def cosignatures(tx: ReadTx, size: int) -> list[str]:
-    """The lines of witnesses under the checkpoint of that size, in the order in which they came."""
-    query = sa.select(cosignature.c.line).where(cosignature.c.size == size)
-    return [row.line for row in tx.rows(query.order_by(cosignature.c.at, cosignature.c.line))]
+def note_of(tx: ReadTx, checkpoint: Row) -> str:
+    """The whole note of a checkpoint: with the lines of witnesses, in the order in which they came."""
+    query = sa.select(cosignature.c.line).where(cosignature.c.size == checkpoint.size)
+    return "".join([checkpoint.note, *tx.connection.scalars(query.order_by(cosignature.c.at, cosignature.c.line))])
 
 
 def keep_cosignature(tx: WriteTx, size: int, name: str, line: str) -> bool:
     """Keep a witness's line; False when it is kept already."""
     row = {"size": size, "line": line, "name": name, "at": tx.now()}
     return bool(tx.insert_missing(cosignature, [row], conflict=["size", "line"], returning=["line"]))
+
+
+def pushes(tx: ReadTx) -> Sequence[Row]:
+    """Where checkpoints went: (target, size, pushed_at, tried_at, error)."""
+    return tx.rows(sa.select(push).order_by(push.c.target))
+
+
+def push_to(tx: ReadTx, target: str) -> Row | None:
+    return tx.row(sa.select(push).where(push.c.target == target))
+
+
+def keep_push(tx: WriteTx, target: str, size: int | None, error: str | None) -> None:
+    """Keep that a push was tried now; with a size, that it arrived."""
+    arrived = {"size": size, "pushed_at": tx.now()} if size is not None else {}
+    tx.put(push, {"target": target, "tried_at": tx.now(), "error": error, **arrived}, key=["target"])

@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from app.actions import operations, upkeep
+from app.actions import health, operations, upkeep
 from app.domain.access import P, declare
 from app.web import render
 from app.web.ask import AnAsk
@@ -18,6 +18,7 @@ TITLES: Final = {
     "announce_overdue": "Announce reviews that are overdue",
     "expire": "End reviews whose policy does not wait",
     "purge": "Drop what is no longer needed",
+    "push": "Send checkpoints out",
 }
 
 
@@ -30,7 +31,8 @@ def operations_page(ask: AnAsk) -> Response:
         one["title"] = TITLES.get(one["duty"], one["duty"])
     replica = ask.db.replica.look() if ask.db.replica else None
     kind = "SQLite" if ask.db.is_sqlite else "PostgreSQL"
-    return render.page(ask, "operations.html", **found, database=kind, replica=replica)
+    warnings = health.log_warnings(found["log"], bool(ask.request.app.state.signer.keys))
+    return render.page(ask, "operations.html", **found, database=kind, replica=replica, log_warnings=warnings)
 
 
 @router.post("/try-again")

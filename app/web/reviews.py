@@ -152,6 +152,9 @@ def _token(ask: Ask) -> int:
 def _screen(ask: Ask, review_id: str, error: HandrailError | None = None) -> Response:
     """The screen, with what was typed when something was wrong with it."""
     view = reading.review(ask.db, ask.me, review_id)
+    if view["to_keep"]:
+        reviews.look(ask.db, ask.me, review_id)
+        view = reading.review(ask.db, ask.me, review_id)
     known = reading.decision_type(ask.db, ask.me, view["decision_type"])
     ask.reads.review(ask.me, view)
     decision = view["decision"]

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -186,7 +187,7 @@ def test_who_records_an_event_does_not_wait_for_the_sealer_on_postgres(fresh_pos
             submitting.run(sa.text("SET LOCAL lock_timeout = '1ms'"))
             events.record(submitting, SYSTEM, Event(EventType.QUEUE_CHANGED, "queue"))
     with db.read() as tx:
-        assert 1 == tree.waiting(tx)[0]
+        assert 1 == tree.state(tx).waiting
     db.close()
 
 
@@ -204,10 +205,15 @@ def test_a_tree_that_does_not_go_on_from_its_checkpoint_is_not_signed(db: Databa
         assert 300 == tree.last_checkpoint(tx).size  # type: ignore[union-attr]
 
 
-def test_what_waits_is_counted_with_the_time_of_the_oldest(db: Database) -> None:
+def test_the_state_of_the_log_says_what_waits_and_since_when(db: Database, signer: Signer) -> None:
     with db.read() as tx:
-        assert (0, None) == tree.waiting(tx)
+        assert tree.State(tx.now(), 0, None, 0, None, 0, 0.0) == tree.state(tx)
     happen(db, 2)
+    audit.seal(db, signer)
+    happen(db, 3)
+    db.offset = timedelta(minutes=5)
     with db.read() as tx:
-        count, oldest = tree.waiting(tx)
-        assert (2, tx.value(sa.select(sa.func.min(event.c.created_at)))) == (count, oldest)
+        found = tree.state(tx)
+    assert (2, 2, 3) == (found.size, found.signed, found.waiting)
+    assert 300 < found.late < 360
+    assert None not in (found.sealed_at, found.signed_at)

@@ -1,17 +1,21 @@
 """What every call promises: idempotency, external ids, batches, waiting, pages, ETags, request ids, duties."""
 
+import re
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from app.actions import audit, upkeep
 from app.main import create_app
 from app.store.db import Database
+from app.worker import run_once
 from tests.api.test_bad_input import check_problem
 from tests.conftest import settings_for
-from tests.factories import POLICY, House, furnish, key, put_policy, submission
+from tests.factories import POLICY, House, furnish, key, put_policy, signer, submission
 
 
 def submit(client: TestClient, house: House, *, who: str = "service", **changes: Any) -> dict[str, Any]:
@@ -309,6 +313,31 @@ def test_ready_says_what_is_missing(client: TestClient, db: Database) -> None:
     answer = client.get("/readyz")
     assert (503, True, False) == (answer.status_code, answer.json()["database"], answer.json()["worker"])
     assert any("worker" in sentence for sentence in answer.json()["problems"])
+
+
+def test_ready_warns_of_what_is_not_sealed_or_signed_and_is_ready_all_the_same(
+    client: TestClient, house: House, db: Database
+) -> None:
+    run_once(db)
+    db.offset = timedelta(seconds=50)
+    told = client.get("/readyz")
+    assert 200 == told.status_code
+    assert ["Checkpoints are not signed"] == [one.partition(":")[0] for one in told.json()["warnings"]]
+    key(db, "late", "decisions:read")
+    db.offset += timedelta(seconds=61)
+    upkeep.beat(db, "worker", {}, {})
+    told = client.get("/readyz")
+    assert 200 == told.status_code
+    assert any(one.startswith("Nobody seals: 1 events wait, the oldest for 6") for one in told.json()["warnings"])
+    assert (0, 1) == (told.json()["log"]["signed"], told.json()["log"]["waiting"])
+    text = client.get("/metrics").text
+    assert "handrail_unsealed 1.0" in text
+    assert re.search(r"^handrail_unsealed_oldest_seconds 6\d\.", text, re.M)
+    assert re.search(r"^handrail_log_sealed_timestamp_seconds 1\.\d+e\+09", text, re.M)
+    client.app.state.signer = signer()  # type: ignore[attr-defined]
+    assert any(one.startswith("Nobody signs: ") for one in client.get("/readyz").json()["warnings"])
+    audit.seal(db, signer())
+    assert [] == client.get("/readyz").json()["warnings"]
 
 
 def test_a_database_that_is_away_is_a_503_with_retry_after_and_the_process_lives() -> None:

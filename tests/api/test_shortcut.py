@@ -16,7 +16,7 @@ from tests.api.bad import table
 from tests.conftest import in_loop
 from tests.factories import House, submission
 
-IDS = re.compile(r"(dec|rev|evt|req)_[0-9a-f-]{36}|\d{4}-\d\d-\d\dT[0-9:.]+Z")
+IDS = re.compile(r"(dec|rev|evt|req)_[0-9a-f-]{36}|(?<=:.)[0-9a-f]{64}|\d{4}-\d\d-\d\dT[0-9:.]+Z")
 GOOD = json.dumps(submission()).encode()
 BATCH = b"[" + GOOD + b",1]"
 Ask = tuple[str, str, dict[str, str], bytes]

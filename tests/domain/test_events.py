@@ -19,6 +19,7 @@ VALUES = st.recursive(
 )
 MAPS = st.dictionaries(TEXT, VALUES, max_size=4)
 MAYBE = st.none() | TEXT
+NONCE = bytes(range(16))
 AT = datetime(2026, 11, 24, 9, 8, tzinfo=UTC)
 
 
@@ -30,14 +31,16 @@ def test_the_body_of_any_event_is_the_canonical_json_of_what_it_says(
     person: str | None, request_id: str | None,
 ) -> None:  # fmt: skip
     actor = Actor(kind="key", id=name, name=name, person_id=person, key_id=id, request_id="req_actor")
-    one = Event(type, id, decision, name, before, data, data, version, name)
-    body = one.body("evt_1", AT, actor, request_id)
+    one = Event(type, id, decision, name, before, data, data, {"input": "00"}, version, name)
+    body = one.body("evt_1", AT, actor, nonce=NONCE, version=version, request_id=request_id)
     told = json.loads(body)
     assert canonical(told) == body
     assert told == {
-        "v": 1, "id": "evt_1", "time": "2026-11-24T09:08:00.000000Z", "type": type.value,
+        "v": 2, "nonce": NONCE.hex(), "commitments": {"input": "00"}, "id": "evt_1",
+        "time": "2026-11-24T09:08:00.000000Z", "type": type.value,
         "actor": {"kind": "key", "id": name, "person": person, "key": id},
-        "object": {"type": type.value.partition(".")[0], "id": id}, "decision": decision, "decision_type": name,
+        "object": {"type": type.value.partition(".")[0], "id": id, "version": version},
+        "decision": decision, "decision_type": name,
         "policy": version and {"version": version, "digest": name},
         "request_id": request_id or "req_actor", "before": before, "after": data, "data": data,
     }  # fmt: skip

@@ -1,9 +1,13 @@
 """The operations page: how the installation is doing, and trying again, without scripts."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from app.actions import operations
-from app.worker import run_once
+from app.settings import Settings
+from app.targets import plan_of
+from app.worker import duties, run_once
+from tests.factories import signer
 from tests.poison import poisoned
 from tests.web.house import House
 
@@ -22,6 +26,16 @@ def test_the_page_tells_workers_duties_queues_database_and_what_is_set_aside(hou
     for words in ("here-1", "Announce reviews that are overdue", "refunds", "MiB", given["review"]["id"], "Try again"):
         assert words in page
     assert ("SQLite" if house.db.is_sqlite else "PostgreSQL") in page
+
+
+def test_the_page_tells_how_the_audit_tree_stands_and_where_it_was_pushed(house: House, tmp_path: Path) -> None:
+    admin = house.browser("admin")
+    assert "Checkpoints are not signed" in admin.get("/operations")
+    path = tmp_path / "checkpoint"
+    run_once(house.db, todo=duties(signer(), plan_of(Settings(push_file=str(path)))))
+    page = admin.get("/operations")
+    for words in ("Seal events into the audit tree", "Signed for", f"file {path}"):
+        assert words in page
 
 
 def test_a_row_is_tried_again_from_the_page_and_the_answer_says_how_it_went(house: House) -> None:
