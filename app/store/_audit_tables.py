@@ -1,11 +1,11 @@
-"""Owns the tables of the audit tree (what waits, the leaves, checkpoints) and of what was shown. A part of `tables`."""
+"""Owns the tables of the audit tree, of what was shown, and of what is to be forgotten. A part of `tables`."""
 
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.store._columns import TEXT, table_of
+from app.store._columns import TEXT, one_of, table_of
 from app.store.db import UtcDateTime
 
 TILE_BYTES = 8192  # 256 hashes
