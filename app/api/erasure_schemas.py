@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.api.schemas import DECISION, Asked, LegalHold, Moment, Told
-from app.domain.erasure import Cause, HoldCause
 
+CauseName = Literal["no_longer_needed", "consent_withdrawn", "objection", "unlawful", "legal_duty", "other"]
+HoldCauseName = Literal["litigation", "investigation", "regulator", "other"]
 Subject = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -14,7 +15,7 @@ class NewErasure(Asked):
     """Whose data is to go: the subject just as services send it. The cause is a ground of GDPR article 17(1)."""
 
     subject: Subject = Field(examples=["customer-5512"])
-    cause: Literal[tuple(Cause)] = Field(examples=["consent_withdrawn"])  # type: ignore[valid-type]
+    cause: CauseName = Field(examples=["consent_withdrawn"])
 
 
 class Erasure(Told):
@@ -38,7 +39,7 @@ class Erasures(Told):
 
 
 class NewHold(Asked):
-    cause: Literal[tuple(HoldCause)] = Field(examples=["litigation"])  # type: ignore[valid-type]
+    cause: HoldCauseName = Field(examples=["litigation"])
 
 
 class Held(Told):

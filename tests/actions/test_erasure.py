@@ -5,7 +5,7 @@ import hmac
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.actions import erasure, people, reading, retention, types
 from app.actions.sessions import actor_of_key
+from app.api import erasure_schemas
 from app.domain.access import SYSTEM, Actor
+from app.domain.erasure import Cause, HoldCause
 from app.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from app.domain.events import timestamp
 from app.store import tables
@@ -277,6 +279,10 @@ def test_what_is_asked_of_an_erased_decision_is_refused_or_answered_and_never_a_
 
 
 class TestOverTheApi:
+    def test_the_causes_of_the_wire_are_those_of_the_domain(self) -> None:
+        assert list(Cause) == list(get_args(erasure_schemas.CauseName))
+        assert list(HoldCause) == list(get_args(erasure_schemas.HoldCauseName))
+
     def test_an_erasure_takes_two_administrators(self, client: TestClient, house: House, who: Who) -> None:
         submit(client, house)
         boss = {"Authorization": f"Bearer {key(house.db, 'two', 'admin', person_id=str(who('boss').person_id))}"}
