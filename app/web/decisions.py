@@ -26,7 +26,9 @@ def list_page(ask: AnAsk) -> Response:
     """Decisions that the person may read, newest first."""
     asked = filters_of(ask, "type", "tier", "status", "model", "from", "to")
     after = read_cursor(ask.query.get("cursor", ""))
-    found = reading.decision_list(ask.db, ask.me, decision_filters(ask, asked), after, LISTED)
+    filters = decision_filters(ask, asked)
+    found = reading.decision_list(ask.db, ask.me, filters, after, LISTED)
+    ask.reads.decisions(ask.me, filters, len(found.data))
     known = {one["slug"]: parse_decision_type(one["document"]) for one in types.list_types(ask.db, ask.me)}
     return render.page(
         ask,
@@ -64,6 +66,7 @@ def decision_page(ask: AnAsk, decision_id: str) -> Response:
     """One decision: what was proposed, why it went its way, and everything that happened to it."""
     view = reading.decision(ask.db, ask.me, decision_id)
     known = reading.decision_type(ask.db, ask.me, view["decision_type"])
+    ask.reads.decision(ask.me, decision_id, known.slug)
     return render.page(
         ask,
         "decision.html",
