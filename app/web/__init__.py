@@ -13,6 +13,7 @@ from app.web import (
     exports,
     flow,
     keys,
+    log,
     operations,
     people,
     policies,
@@ -26,8 +27,8 @@ from app.web.headers import SecureHeaders
 PAGES: tuple[APIRouter, ...] = tuple(
     group.router
     for group in (
-        sign_in, queue, reviews, decisions, flow, policies, types, audit, exports, people, keys, operations, account,
-        docs,
+        sign_in, queue, reviews, decisions, flow, policies, types, audit, log, exports, people, keys, operations,
+        account, docs,
     )
 )  # fmt: skip
 
