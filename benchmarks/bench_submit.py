@@ -21,6 +21,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app import signing
 from app.actions import people
 from app.commands.demo import furnish
 from app.domain.access import SYSTEM
@@ -28,6 +29,7 @@ from app.store import schema
 from app.store.db import Database, driver_url
 
 HERE = Path(__file__).parent
+ORIGIN = "bench.example"
 TARGETS = ("do nothing", "textbook", "Handrail")
 
 
@@ -42,10 +44,17 @@ def main() -> None:
         f"{asked.clients} clients, {asked.rounds} rounds of {asked.seconds:g} s, one server process, bodies of 1 KB\n"
     )
     with tempfile.TemporaryDirectory(prefix="hr-bench-") as folder:
+        signing_key(Path(folder) / "signing.key")  # so that each answer carries a signed promise
         databases = {"SQLite": sqlite(Path(folder)), "PostgreSQL": postgres()}
         for name, urls in databases.items():
             with urls as url:
                 report(name, measured(url, asked))
+
+
+def signing_key(path: Path) -> None:
+    """A key that the servers of this process sign with."""
+    signing.create_key(path, ORIGIN)
+    os.environ |= {"HANDRAIL_ORIGIN": ORIGIN, "HANDRAIL_SIGNING_KEY_FILE": str(path)}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ async def outcomes(db: Database, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What two callers get of whom the second comes while the first one's flush is under way, and fails."""
     begun, go, calls = threading.Event(), threading.Event(), []
 
-    def flush(_: Database, items: Sequence[Submission]) -> list[Submitted]:
+    def flush(_: Database, items: Sequence[Submission], promise: object) -> list[Submitted]:
         calls.append(items)
         if len(calls) > 1:
             return [Submitted("{}", "dec_1", "autonomous") for _ in items]

@@ -4,7 +4,6 @@ Must not read or write the database: whoever calls this has looked up what is ne
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from app.store import events
 from app.store.db import new_id
 
 Row = Any
+RANDOM = NONCE + SALT * len(OF_DECISION)  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,15 @@ class Fresh:
 
 def fresh(
     at: datetime, actor: Actor, body: Mapping[str, Any], fingerprint: str, types: Mapping[str, Known],
-    request_id: str | None, promise: Promise,
+    request_id: str | None, promise: Promise, random: bytes,
 ) -> Fresh:  # fmt: skip
-    """Route a body that has the wire's shape. Raises Invalid when it does not fit its decision type."""
+    """Route a body that has the wire's shape; `random` holds RANDOM bytes for this decision alone.
+
+    Raises Invalid when the body does not fit its decision type.
+    """
     known = _known(types, body)
     facts = _facts(new_id("dec"), known.type, body)
     route = evaluate(known.policy, facts, known.sampling_key)
-    random = os.urandom(NONCE + SALT * len(OF_DECISION))
     nonce, salts = random[:NONCE], random[NONCE:]
     row, contents = _decision(at, actor, fingerprint, known.row, route, facts, body)
     row["salts"] = salts

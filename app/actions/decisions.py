@@ -1,12 +1,13 @@
 """Owns the only way in, `submit_many`, and `cancel`. Must not wait on a network or hash passwords: it holds a lock."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from app.actions import _views
-from app.actions._fresh import Fresh, Known, answer_again, fresh
+from app.actions._fresh import RANDOM, Fresh, Known, answer_again, fresh
 from app.actions._receipts import Promise, no_promise
 from app.actions._settle import about, close
 from app.domain.access import Actor, Permission
@@ -123,11 +124,12 @@ class _Batch:
         open_ones = self._open()
         types = self.tx.kept("type", (self.items[i].body["decision_type"] for i in open_ones), self._types)
         at = self.tx.now()
-        for i in open_ones:
-            item = self.items[i]
+        random = os.urandom(RANDOM * len(open_ones))  # at once: a system call costs as much as the rest of an event
+        for place, i in enumerate(open_ones):
+            item, own = self.items[i], random[place * RANDOM : (place + 1) * RANDOM]
             try:
                 self.fresh[i] = fresh(
-                    at, self.actors[i], item.body, item.fingerprint, types, item.request_id, self.promise
+                    at, self.actors[i], item.body, item.fingerprint, types, item.request_id, self.promise, own
                 )
             except HandrailError as refusal:
                 self.refused[i] = refusal

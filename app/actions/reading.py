@@ -91,6 +91,19 @@ def event_list(
 
 
 @reads
+def event(tx: ReadTx, actor: Actor, event_id: str) -> tuple[dict[str, Any], str | None]:
+    """An event, and its bytes as they are stored unless something in them is hidden from the actor. Raises NotFound."""
+    row: Row = events.get(tx, event_id)
+    types = actor.types(P.READ_AUDIT)
+    if row is None or not (types is None or row.decision_type in types):
+        raise NotFound("There is no such event.")
+    ids = {row.decision_id} if row.decision_id else set()
+    unheard = _views.unheard(tx, actor, reviews.of_decisions(tx, ids))
+    hide = row.decision_id in _views.hidden(tx, actor, decisions.many(tx, ids).values()) or _tells(row, unheard)
+    return _named(tx, [_views.event(row, hide=hide)])[0], None if hide else row.body.decode()
+
+
+@reads
 def review(tx: ReadTx, actor: Actor, review_id: str) -> dict[str, Any]:
     """A review as the actor sees it: with the lease's token if it is theirs, their judgement, and the decision.
 

@@ -101,6 +101,10 @@ def of_decision(tx: ReadTx, decision_id: str) -> Sequence[sa.Row[Any]]:
     return tx.rows(query)
 
 
+def get(tx: ReadTx, event_id: str) -> sa.Row[Any] | None:
+    return tx.row(sa.select(event).where(event.c.id == event_id))
+
+
 def last_at(tx: ReadTx, object_id: str, type: EventType) -> datetime | None:
     """When this last happened to the object; None if it never did."""
     happened = (event.c.object_id == object_id) & (event.c.type == type.value)

@@ -14,6 +14,7 @@ from app.web import (
     exports,
     flow,
     keys,
+    log,
     operations,
     people,
     policies,
@@ -27,9 +28,8 @@ from app.web.headers import SecureHeaders
 PAGES: tuple[APIRouter, ...] = tuple(
     group.router
     for group in (
-        sign_in, queue, reviews, decisions, flow, policies, types, audit, exports, people, keys, erasure, operations,
-        account,
-        docs,
+        sign_in, queue, reviews, decisions, flow, policies, types, audit, log, exports, people, keys, erasure,
+        operations, account, docs,
     )
 )  # fmt: skip
 

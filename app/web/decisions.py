@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from app.actions import policies, reading, types
+from app.actions import policies, proofs, reading, types
 from app.domain.access import P, declare
 from app.domain.decision_type import DecisionType, parse_decision_type
 from app.store.decisions import Filters
@@ -68,6 +68,7 @@ def decision_page(ask: AnAsk, decision_id: str) -> Response:
     view = reading.decision(ask.db, ask.me, decision_id)
     known = reading.decision_type(ask.db, ask.me, view["decision_type"])
     ask.reads.decision(ask.me, decision_id, known.slug)
+    told = reading.timeline(ask.db, ask.me, decision_id)
     return render.page(
         ask,
         "decision.html",
@@ -79,7 +80,8 @@ def decision_page(ask: AnAsk, decision_id: str) -> Response:
         reviews=[_review(known, one) for one in view["reviews"]],
         replayed=_replayed(ask, known, view),
         holds=[{"key": key, "title": title} for key, title in HOLDS.items()] if _holds(ask, view) else [],
-        timeline=_timeline(known, view, reading.timeline(ask.db, ask.me, decision_id)),
+        proved=_proved(ask, told) if _audits(ask, known) else None,
+        timeline=_timeline(known, view, told),
     )
 
 
@@ -95,6 +97,11 @@ def _holds(ask: Ask, view: Mapping[str, Any]) -> bool:
 
 def _audits(ask: Ask, known: DecisionType) -> bool:
     return ask.me.may(P.READ_AUDIT, known.slug)
+
+
+def _proved(ask: Ask, told: list[dict[str, Any]]) -> dict[str, Any]:
+    count, size = proofs.covered(ask.db, [one["id"] for one in told])
+    return {"count": count, "of": len(told), "size": size, "event": told[-1]["id"]}
 
 
 def _decision(known: DecisionType, view: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,9 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(
     assert "handrail worker" in err
     monkeypatch.setenv("HANDRAIL_SECRET_KEY", "s" * 40)
     run_once(db)
-    assert (0, "All is well: settings, database, schema, worker and clock.\n", "") == handrail("doctor")
+    code, out, err = handrail("doctor")
+    assert (0, "All is well: settings, database, schema, worker and clock.\n") == (code, out)
+    assert "HANDRAIL_SIGNING_KEY_FILE" in err
 
 
 def test_the_sample_policies_fit_their_types_and_what_the_simulation_sends(db: Database) -> None:

@@ -19,6 +19,7 @@ from tests.faults.conftest import Amount, Report
 from tests.faults.site import FULL
 
 ID = re.compile(r"\b(?:dec|rev|evt|ver|usr|key)_[0-9a-f-]{36}")
+LEAF = re.compile(r"(?<=leaf_hash)\W+[0-9a-f]{64}")  # of bytes with a nonce
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 WATCHED = (
     (reviews, ("claim_next", "release", "renew")),
@@ -48,7 +49,7 @@ class Trace:
         return watched
 
     def _say(self, *words: str) -> None:
-        self.steps.append(MOMENT.sub("(time)", ID.sub(self._plain, " ".join(words))))
+        self.steps.append(MOMENT.sub("(time)", LEAF.sub("", ID.sub(self._plain, " ".join(words)))))
 
     def _plain(self, found: re.Match[str]) -> str:
         return self._ids.setdefault(found[0], f"{found[0][:3]}{len(self._ids)}")

@@ -10,7 +10,8 @@ PAGES = {
     "reviewer": ("/queue", "/queue?queue=refunds", "/decisions", "/flow", "/policies", "/policies/refund",
                  "/policies/refund/1", "/policies/refund/diff?from=1&to=1", "/types", "/types/refund", "/account"),
     "admin": ("/people", "/keys", "/audit", "/exports", "/policies/refund", "/flow", "/types"),
-    "auditor": ("/audit", "/exports", "/audit?event=review.claimed&actor=Reviewer&from=2020-01-01&to=2999-01-01"),
+    "auditor": ("/audit", "/audit/log", "/exports",
+                "/audit?event=review.claimed&actor=Reviewer&from=2020-01-01&to=2999-01-01"),
 }  # fmt: skip
 
 
