@@ -155,9 +155,9 @@ def queue_stats(tx: ReadTx) -> list[dict[str, Any]]:
 def _signed(tx: ReadTx, view: dict[str, Any]) -> dict[str, Any]:
     """With the name of whoever erased it."""
     if view["erased"]:
-        by = view["erased"]["by"]
-        known = people.names(tx, {by}) | keys.names(tx, {by}) | {"system": "Handrail"}
-        view["erased"]["by_name"] = known.get(by, by)
+        key = keys.get(tx, view["erased"]["by"])
+        by = key.person_id if key else view["erased"]["by"]
+        view["erased"]["by_name"] = (people.names(tx, {by}) | {"system": "Handrail"}).get(by, by)
     return view
 
 

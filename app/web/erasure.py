@@ -78,7 +78,7 @@ def _row(ask: Ask, one: dict[str, Any]) -> dict[str, Any]:
 @declare(P.ERASE)
 def approve(ask: AnAsk, erasure_id: str) -> Response:
     """Approve what another asked for, and erase."""
-    return _settled(ask, erasure.approve, erasure_id, "Erased: {erased} decisions.")
+    return _settled(ask, erasure.approve, erasure_id, "Erased. Decisions: {erased}.")
 
 
 @router.post("/erasures/{erasure_id}/decline")

@@ -24,7 +24,7 @@ def test_one_administrator_asks_and_another_approves(house: House) -> None:
     admin.post(f"/erasures/{asked['id']}/approve")
     assert "You asked for this yourself" in admin.text
     other.post(f"/erasures/{asked['id']}/approve")
-    assert "Erased: 1 decisions." == other.notice
+    assert "Erased. Decisions: 1." == other.notice
     assert SUBJECT not in other.get("/erasures")
     page = house.browser("auditor").get(f"/decisions/{told['id']}")
     assert "The data was erased" in page
