@@ -198,6 +198,7 @@ class Erased(Told):
 
     at: Moment
     by: str
+    by_name: str | None = None
     under: Literal["request", "retention"]
     event: str
 

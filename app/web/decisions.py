@@ -12,6 +12,7 @@ from app.domain.decision_type import DecisionType, parse_decision_type
 from app.store.decisions import Filters
 from app.web import render, shown, titles
 from app.web.ask import AnAsk, Ask
+from app.web.erasure import HOLDS
 from app.web.errors import Page
 from app.web.fields import laid_out
 from app.web.lists import decision_filters, filters_of, next_url, read_cursor
@@ -77,10 +78,21 @@ def decision_page(ask: AnAsk, decision_id: str) -> Response:
         fields=laid_out(known.input_schema, view["input"]),
         thresholds=shown.thresholds_of(ask.db, ask.me, view),
         reviews=[_review(known, one) for one in view["reviews"]],
-        replayed=shown.replayed(policies.replay(ask.db, ask.me, decision_id)) if _audits(ask, known) else None,
+        replayed=_replayed(ask, known, view),
+        holds=[{"key": key, "title": title} for key, title in HOLDS.items()] if _holds(ask, view) else [],
         proved=_proved(ask, told) if _audits(ask, known) else None,
         timeline=_timeline(known, view, told),
     )
+
+
+def _replayed(ask: Ask, known: DecisionType, view: Mapping[str, Any]) -> str | None:
+    if view["erased"] or not _audits(ask, known):
+        return None
+    return shown.replayed(policies.replay(ask.db, ask.me, view["id"]))
+
+
+def _holds(ask: Ask, view: Mapping[str, Any]) -> bool:
+    return ask.me.may(P.HOLD, view["decision_type"]) and not view["erased"]
 
 
 def _audits(ask: Ask, known: DecisionType) -> bool:

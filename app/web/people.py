@@ -128,6 +128,13 @@ def enable(ask: AnAsk, person_id: str) -> Response:
     return _changed(ask, person_id, "They may sign in again.", people.enable)
 
 
+@router.post("/{person_id}/erase")
+@declare(P.ERASE)
+def erase(ask: AnAsk, person_id: str) -> Response:
+    """Forget the name and address of somebody who left."""
+    return _changed(ask, person_id, "Erased: the id stays.", people.erase)
+
+
 def _changed(ask: Ask, person_id: str, done: str, change: Callable[..., Any], *args: Any) -> Response:
     """Make the change and say so, or say on the person's page why not."""
     try:
