@@ -1,8 +1,8 @@
 """Promise: a bundle is written in constant memory, and verified at tens of thousands of events a second on one core.
 
 Makes a log of decisions, one in six of which a person ruled on, then measures (1) events a second into a bundle, and
-the peak memory of that process for a small and a large log; (2) events a second of `verify.py`, and its peak memory; (3)
-the size of a bundle for each event. Each is measured in a process of its own. Prints figures, asserts nothing.
+the peak memory of that process for a small and a large log; (2) events a second of `verify.py`, and its peak memory;
+(3) the size of a bundle for each event. Each is measured in a process of its own. Prints figures, asserts nothing.
 """
 
 import argparse
