@@ -14,7 +14,7 @@ from typing import Any
 
 from app.actions import _record, _views
 from app.domain.access import Actor, Permission
-from app.domain.bundle import FORMAT, Proofs, Zip, event_line, json_bytes
+from app.domain.bundle import FORMAT, Nodes, Proofs, Zip, event_line, json_bytes
 from app.domain.canonical import canonical
 from app.domain.documents import fractions_as_text
 from app.domain.errors import Conflict
@@ -31,6 +31,7 @@ FEW = 500  # events that came while others were sealed: nobody waits for an end 
 IN_MEMORY = 1 << 20
 HERE = Path(verify.__file__).parent
 Row = Any
+Proving = tuple[Proofs, Nodes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ def _began(told: list[Any]) -> bool:
 
 def _events(db: Database, asked: Asked, named: verify.Named, counts: dict[str, int]) -> Iterator[bytes]:
     """The lines of events.jsonl: those of no decision first, then decision by decision."""
-    proofs, place, after = Proofs(asked.size), -1, ""
+    proofs, place, after = (Proofs(asked.size), Nodes()), -1, ""
     while True:
         rows, lines = _of_none(db, asked, place, proofs)
         yield _told(rows, lines, named, counts)
@@ -241,13 +242,13 @@ def _told(rows: list[Row], lines: list[bytes], named: verify.Named, counts: dict
 
 
 @reads
-def _of_none(tx: ReadTx, asked: Asked, place: int, proofs: Proofs) -> tuple[list[Row], list[bytes]]:
+def _of_none(tx: ReadTx, asked: Asked, place: int, proofs: Proving) -> tuple[list[Row], list[bytes]]:
     rows = list(bundles.events_of_none(tx, asked.filters, place, asked.size, PAGE))
     return rows, _proved(tx, rows, proofs)
 
 
 @reads
-def _of_some(tx: ReadTx, asked: Asked, after: str, proofs: Proofs) -> tuple[list[Row], list[bytes], str | None]:
+def _of_some(tx: ReadTx, asked: Asked, after: str, proofs: Proving) -> tuple[list[Row], list[bytes], str | None]:
     ids = [row.id for row in bundles.page(tx, asked.filters, after, PAGE)]
     found: dict[str, list[Row]] = {id: [] for id in ids}
     for one in bundles.events_of(tx, ids):
@@ -258,9 +259,10 @@ def _of_some(tx: ReadTx, asked: Asked, after: str, proofs: Proofs) -> tuple[list
     return rows, _proved(tx, rows, proofs), ids[-1] if len(ids) == PAGE else None
 
 
-def _proved(tx: ReadTx, rows: list[Row], proofs: Proofs) -> list[bytes]:
-    nodes = tree.nodes(tx, tree.head(tx))
-    return [event_line(row.idx, row.body, proofs.next(nodes, row.idx)) for row in rows]
+def _proved(tx: ReadTx, rows: list[Row], proofs: Proving) -> list[bytes]:
+    proof, nodes = proofs
+    nodes.at = tree.nodes(tx, tree.head(tx))
+    return [event_line(row.idx, row.body, proof.next(nodes, row.idx)) for row in rows]
 
 
 @reads

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from app.domain.merkle import Node, inclusion
+from app.domain.merkle import Node, inclusion, node_hash
 from app.verifier.verify import MEMBERS, Member, ending
 
 STORED, DEFLATED = 0, 8
 FORMAT: Final = "handrail-bundle/1"
+REMEMBERED: Final = 100_000  # nodes, some 20 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,30 @@ class Proofs:
             level, place, last = level + 1, place >> 1, last >> 1
         self._nodes[level] = place
         return inclusion(node, index, self._size)[:steps]
+
+
+class Nodes:
+    """The nodes of a tree that only grows, each hashed once while it is remembered, from `at` every eighth level."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], bytes] = {}
+        self.at: Node = _nowhere
+
+    def __call__(self, level: int, index: int) -> bytes:
+        found = self._known.get((level, index))
+        if found is None:
+            if level % 8:
+                found = node_hash(self(level - 1, 2 * index), self(level - 1, 2 * index + 1))
+            else:
+                found = self.at(level, index)
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[level, index] = found
+        return found
+
+
+def _nowhere(level: int, index: int) -> bytes:
+    raise LookupError(f"There is no node {index} at level {level}.")
 
 
 def event_line(index: int, body: bytes, proof: Iterable[bytes]) -> bytes:

@@ -182,6 +182,10 @@ class Zip:
         total = file.seek(0, 2)
         must(total >= 98, "This is no bundle: the file is too short for a zip.")
         count, size, start = struct.unpack("<3Q", self.at(total - 66, 24))
+        must(
+            self.at(total - 22, 22) == ending(0, 0, 0)[-22:],
+            "The end of the zip is not there: it was cut or lengthened.",
+        )
         must(count <= MEMBERS and size <= SMALL, "The zip says that it has more members than any bundle.")
         must(start + size + 98 == total and self.at(total - 98, 98) == ending(count, size, start),
              "The end of the zip is not as Handrail writes it: it was cut off, lengthened, or changed.")  # fmt: skip

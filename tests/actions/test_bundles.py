@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.actions import audit, people, policies, reviews, types, upkeep
+from app.actions import audit, erasure, people, policies, reviews, types, upkeep
 from app.actions.bundles import bundle
 from app.actions.decisions import cancel
 from app.actions.sessions import actor_of_key
@@ -231,4 +231,27 @@ def test_a_row_that_somebody_changed_in_the_database_is_found(busy: House, tmp_p
     with busy.db.write() as tx:
         tx.run(decision.update().where(decision.c.id == first).values(input=sa.literal("{}")))
     with pytest.raises(Wrong, match="its input is not what the event committed to"):
+        found(made(busy.db), tmp_path)
+
+
+def test_what_was_erased_is_told_as_erased_and_all_still_verifies(busy: House, tmp_path: Path) -> None:
+    ended = [one for one in record(made(busy.db)) if one["status"] != "pending"]
+    subjects = [one["committed"]["subject"]["text"] for one in ended]
+    hold = erasure.hold(busy.db, actor_of_key(busy.db, busy.keys["admin"], None), ended[-1]["id"], "litigation")
+    for subject in subjects[:-1]:
+        erasure.erase_subject(busy.db, subject, "objection")
+    raw = made(busy.db)
+    found(raw, tmp_path)
+    lines = {one["id"]: one for one in record(raw)}
+    assert hold
+    assert [True] * (len(ended) - 1) + [False] == [lines[one["id"]]["erased"] is not None for one in ended]
+    assert {()} == {tuple(lines[one["id"]]["committed"]) for one in ended[:-1]}
+    whole = b"".join(member(raw, name) for name in ("decisions.jsonl", "decisions.csv", "events.jsonl"))
+    assert not [one for one in subjects[:-1] if f'"{one}"'.encode() in whole]
+
+
+def test_data_that_vanished_without_an_erasure_is_found(busy: House, tmp_path: Path) -> None:
+    with busy.db.write() as tx:
+        tx.run(decision.update().values(salts=None))
+    with pytest.raises(Wrong, match="no event tells that it was erased"):
         found(made(busy.db), tmp_path)
