@@ -15,11 +15,12 @@ from app.actions.sessions import actor_of_key
 from app.actions.verdicts import Judged, Ruled, give_verdict
 from app.domain.access import SYSTEM, Actor
 from app.domain.commitments import OF_DECISION, commit, salt_of
+from app.domain.events import Event, EventType
 from app.domain.merkle import leaf_hash
 from app.domain.notes import key_of, parse_note, signers
 from app.domain.review import Action, Said
 from app.signing import check
-from app.store import schema, tables
+from app.store import events, schema, tables
 from app.store.db import Database
 from tests.factories import REFUND, House, signer, submission
 
@@ -91,6 +92,13 @@ def test_the_events_of_each_decision_and_review_are_numbered_without_a_gap(db: D
     assert {name: list(range(1, len(numbers[name]) + 1)) for name in about} == {name: numbers[name] for name in about}
     assert [2, 1, 2, 1, 10, 3, 1] == [len(numbers[name]) for name in about]
     assert {None} == {one for name, each in numbers.items() if name not in about for one in each}
+
+
+def test_an_event_that_has_no_number_uses_none_up(db: Database, house: House) -> None:
+    with db.write() as tx:
+        kinds = (EventType.QUEUE_CHANGED, EventType.DECISION_CANCELLED, EventType.QUEUE_CHANGED)
+        events.record(tx, SYSTEM, *(Event(kind, "dec_1") for kind in kinds))
+    assert [None, 1, None] == [one["object"]["version"] for one in bodies(db) if one["object"]["id"] == "dec_1"]
 
 
 def test_the_receipts_of_a_submission_and_a_verdict_promise_their_events(db: Database, house: House) -> None:
