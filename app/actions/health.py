@@ -55,6 +55,6 @@ def log_warnings(log: tree.State, signs: bool) -> list[str]:
     if not signs:
         found.append("Checkpoints are not signed: make a key with `handrail key create-signing FILE`, and set "
                      "HANDRAIL_SIGNING_KEY_FILE.")  # fmt: skip
-    elif log.signed < log.size and log.sealed_at and log.at - log.sealed_at > SEALED_WITHIN:
+    elif log.unsigned > SEALED_WITHIN.total_seconds():
         found.append(f"Nobody signs: {log.size} events are sealed, {log.signed} signed for. Has the worker the key?")
     return found

@@ -23,7 +23,8 @@ def anything_waits(tx: ReadTx) -> bool:
 class State:
     """How the log stands: how many events are sealed, how many of those are signed for, and how many wait, since when.
 
-    `late` is for how long the oldest of these waits, in seconds; `at` is when all this was so.
+    `late` is for how long the oldest of these waits, `unsigned` for how long the oldest that is sealed and not signed
+    for does, in seconds; `at` is when all this was so.
     """
 
     at: datetime
@@ -33,12 +34,13 @@ class State:
     signed_at: datetime | None
     waiting: int
     late: float
+    unsigned: float
 
 
 def state(tx: ReadTx) -> State:
     signed, stands = last_checkpoint(tx), head(tx)
     first = sa.select(sa.func.min(unsealed.c.event_id)).scalar_subquery()
-    oldest: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == first))
+    beyond = sa.select(sealed.c.event_id).where(sealed.c.idx == (signed.size if signed else 0)).scalar_subquery()
     return State(
         at=tx.now(),
         size=stands.size,
@@ -46,8 +48,14 @@ def state(tx: ReadTx) -> State:
         signed=signed.size if signed else 0,
         signed_at=signed.signed_at if signed else None,
         waiting=int(tx.value(sa.select(sa.func.count()).select_from(unsealed))),
-        late=max(0.0, (tx.now() - oldest).total_seconds()) if oldest else 0.0,
+        late=_age(tx, first),
+        unsigned=_age(tx, beyond),
     )
+
+
+def _age(tx: ReadTx, event_id: sa.ScalarSelect[str]) -> float:
+    happened: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == event_id))
+    return max(0.0, (tx.now() - happened).total_seconds()) if happened else 0.0
 
 
 def head(tx: ReadTx) -> Row:
