@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,11 +14,13 @@ from app.actions import audit, people
 from app.domain import merkle, notes
 from app.domain.access import SYSTEM
 from app.domain.events import Event, EventType
+from app.domain.merkle import EMPTY, HASH, leaf_hash
 from app.domain.notes import Signature, Signer
+from app.domain.tiles import Edge
 from app.main import create_app
-from app.store import events
+from app.store import events, tree
 from app.store.db import Database
-from app.store.tables import event, sealed
+from app.store.tables import event, sealed, tree_head
 from tests import factories
 from tests.api.test_bad_input import check_problem
 from tests.api.test_calls import submit
@@ -180,6 +183,33 @@ def test_what_was_changed_behind_our_back_is_not_proved(client: TestClient, untr
         client.get(f"/api/v1/audit/events/{ids(untriggered.db)[300]}/proof", headers=headers), 409, "tree_broken"
     )
     check_problem(client.get("/api/v1/audit/consistency?from=300", headers=headers), 409, "tree_broken")
+
+
+def test_a_tree_that_is_not_the_one_that_was_signed_is_not_proved_consistent(
+    client: TestClient, log: House, signer: Signer
+) -> None:
+    def ask(query: str) -> Any:
+        return client.get(f"/api/v1/audit/consistency?{query}", headers=log.headers("auditor"))
+
+    stood, another = head_of(log.db), Edge()
+    another.grow([leaf_hash(b"another")] * 88)  # after the same two full tiles
+    forged = Edge(stood.size, another.stored() + stood.edge[88 * HASH :])
+    set_head(log.db, size=forged.size, root=forged.root(), edge=forged.stored())
+    assert 200 == ask("from=256&to=300").status_code
+    for query in ("from=300", "from=300&to=600", "from=600&to=600"):
+        check_problem(ask(query), 409, "tree_broken")
+    set_head(log.db, size=0, root=EMPTY, edge=b"")
+    check_problem(ask("from=300"), 409, "tree_broken")
+
+
+def head_of(db: Database) -> Any:
+    with db.read() as tx:
+        return tree.head(tx)
+
+
+def set_head(db: Database, **values: Any) -> None:
+    with db.write() as tx:
+        tx.run(tree_head.update().values(values))
 
 
 def cosignature(text: str, at: int = 1_790_000_000) -> str:
