@@ -47,6 +47,16 @@ def _look(tx: ReadTx, signs: bool) -> dict[str, Any]:
     }
 
 
+@reads
+def log_problems(tx: ReadTx) -> list[str]:
+    """What the trigger that queues every event for the sealer, and those against changes, cannot have let happen."""
+    astray = tree.astray(tx)
+    if astray > 0:
+        return [f"{astray} events neither are sealed nor wait for it, so nobody will: somebody changed the database. "
+                "docs/operations.md says how to put them back."]  # fmt: skip
+    return [f"{-astray} sealed events are gone: somebody changed the database."] if astray else []
+
+
 def log_warnings(log: tree.State, signs: bool) -> list[str]:
     """What is not as it should be with the audit tree, and how to mend it."""
     found = []

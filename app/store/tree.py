@@ -58,6 +58,12 @@ def _age(tx: ReadTx, event_id: sa.ScalarSelect[str]) -> float:
     return max(0.0, (tx.now() - happened).total_seconds()) if happened else 0.0
 
 
+def astray(tx: ReadTx) -> int:
+    """How many events neither have a place nor wait for one; less than none when there are more places than events."""
+    events, waiting = (sa.select(sa.func.count()).select_from(one).scalar_subquery() for one in (event, unsealed))
+    return int(tx.value(sa.select(events - waiting - sa.select(tree_head.c.size).scalar_subquery())))  # one snapshot
+
+
 def head(tx: ReadTx) -> Row:
     """The tree as it stands: (size, root, edge, sealed_at)."""
     return tx.row(sa.select(tree_head))

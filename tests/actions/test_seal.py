@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from app import signing
 from app.actions import audit
-from app.actions.health import log_warnings
+from app.actions.health import log_problems, log_warnings
 from app.domain import merkle, notes
 from app.domain.access import SYSTEM
 from app.domain.errors import HandrailError
@@ -234,3 +235,19 @@ def test_it_is_said_that_nobody_signs_while_others_go_on_sealing(db: Database, s
     audit.sign(db, signer)
     with db.read() as tx:
         assert [] == log_warnings(tree.state(tx), True)
+
+
+def test_an_event_that_nobody_will_seal_is_counted_and_sealed_once_it_is_put_back(db: Database, signer: Signer) -> None:
+    happen(db, 2)
+    audit.seal(db, signer)
+    happen(db, 2)
+    assert [] == log_problems(db)
+    with db.write() as tx:
+        tx.run(unsealed.delete())
+    (said,) = log_problems(db)
+    assert said.startswith("2 events neither are sealed nor wait for it")
+    docs = Path("docs/operations.md").read_text(encoding="utf-8")
+    with db.write() as tx:
+        tx.run(sa.text(docs[docs.index("INSERT INTO unsealed") :].partition("`")[0]))
+    audit.seal(db, signer)
+    assert ([], 4) == (log_problems(db), all_sealed(db))
