@@ -120,9 +120,9 @@ def test_a_cosigned_checkpoint_goes_out_with_its_cosignatures(house: House, tmp_
     audit.seal(db, signer())
     with db.write() as tx:
         size = tree.last_checkpoint(tx).size  # type: ignore[union-attr]
-        tree.keep_cosignature(tx, size, "witness.example", "— witness.example line\n")
+        tree.keep_cosignature(tx, size, "witness.example", "— witness.example AAAAAAAA\n")
     round_of(db, plan(push_file=str(tmp_path / "checkpoint")))
-    assert newest(db) + "— witness.example line\n" == (tmp_path / "checkpoint").read_text()
+    assert newest(db) + "— witness.example AAAAAAAA\n" == (tmp_path / "checkpoint").read_text()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.domain.merkle import Node
+from app.domain.notes import parse_signature
 from app.domain.tiles import WIDTH, Edge, Tile, node_of
 from app.store.db import ReadTx, WriteTx
 from app.store.tables import checkpoint, cosignature, event, push, sealed, tile, tree_head, unsealed
@@ -141,9 +142,17 @@ def keep_checkpoint(tx: WriteTx, size: int, root: bytes, note: str) -> bool:
 
 
 def note_of(tx: ReadTx, checkpoint: Row) -> str:
-    """The whole note of a checkpoint: with the lines of witnesses, in the order in which they came."""
+    """The whole note of a checkpoint: with the newest line of each witness's key, in the order in which they came.
+
+    A witness may cosign a checkpoint again and again while nothing happens, and readers take only so many lines.
+    """
     query = sa.select(cosignature.c.line).where(cosignature.c.size == checkpoint.size)
-    return "".join([checkpoint.note, *tx.connection.scalars(query.order_by(cosignature.c.at, cosignature.c.line))])
+    newest: dict[tuple[str, bytes], str] = {}
+    for line in tx.connection.scalars(query.order_by(cosignature.c.at, cosignature.c.line)):
+        signature = parse_signature(line.removesuffix("\n"))
+        newest.pop(whose := (signature.name, signature.blob[:4]), None)
+        newest[whose] = line
+    return "".join([checkpoint.note, *newest.values()])
 
 
 def keep_cosignature(tx: WriteTx, size: int, name: str, line: str) -> bool:
