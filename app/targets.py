@@ -42,8 +42,12 @@ def plan_of(settings: Settings) -> Plan:
 
 
 def _parts(url: str, setting: str, *schemes: str) -> SplitResult:
-    parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        sound = False
+    if not sound:
         raise HandrailError(f"{setting} must begin with {' or '.join(f'{one}://' for one in schemes)} and name a host.")
     return parts
 

@@ -7,6 +7,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -119,9 +120,9 @@ def test_a_cosigned_checkpoint_goes_out_with_its_cosignatures(house: House, tmp_
     audit.seal(db, signer())
     with db.write() as tx:
         size = tree.last_checkpoint(tx).size  # type: ignore[union-attr]
-        tree.keep_cosignature(tx, size, "witness.example", "— witness.example line\n")
+        tree.keep_cosignature(tx, size, "witness.example", "— witness.example AAAAAAAA\n")
     round_of(db, plan(push_file=str(tmp_path / "checkpoint")))
-    assert newest(db) + "— witness.example line\n" == (tmp_path / "checkpoint").read_text()
+    assert newest(db) + "— witness.example AAAAAAAA\n" == (tmp_path / "checkpoint").read_text()
 
 
 @contextmanager
@@ -173,6 +174,16 @@ def test_a_webhook_that_is_away_does_not_stop_the_other_targets(house: House, tm
     assert {f"file {tmp_path / 'checkpoint'}": None, "webhook 127.0.0.1": "ConnectError"} == errors
 
 
+def test_a_target_that_fails_in_a_way_of_its_own_does_not_stop_the_others(house: House, tmp_path: Path) -> None:
+    file = str(tmp_path / "checkpoint")
+    given = plan(push_file=file, push_webhook="http://bad..host/")
+    given = replace(given, targets=given.targets[::-1])
+    assert 1 == round_of(house.db, given)
+    with house.db.read() as tx:
+        errors = {row.target: row.error for row in tree.pushes(tx)}
+    assert {f"file {file}": None, "webhook bad..host": "UnicodeError"} == errors
+
+
 class Mail(socketserver.StreamRequestHandler):
     """As much of RFC 5321 as a client that sends one letter needs."""
 
@@ -212,6 +223,8 @@ def test_a_mailbox_gets_the_note_as_an_attachment(house: House, monkeypatch: pyt
     ("settings", "words"),
     [({"push_webhook": "ftp://x/"}, "HANDRAIL_PUSH_WEBHOOK must begin with https:// or http://"),
      ({"push_webhook": "https:///x"}, "name a host"),
+     ({"push_webhook": "https://x:port/"}, "name a host"),
+     ({"push_webhook": "https://[::1/"}, "name a host"),
      ({"push_email": "a@example.org"}, "HANDRAIL_SMTP_URL must begin with smtps:// or smtp://"),
      ({"push_email": "a@example.org", "smtp_url": "https://x"}, "HANDRAIL_SMTP_URL")],
 )  # fmt: skip

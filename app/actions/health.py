@@ -47,6 +47,16 @@ def _look(tx: ReadTx, signs: bool) -> dict[str, Any]:
     }
 
 
+@reads
+def log_problems(tx: ReadTx) -> list[str]:
+    """What the trigger that queues every event for the sealer, and those against changes, cannot have let happen."""
+    astray = tree.astray(tx)
+    if astray > 0:
+        return [f"{astray} events neither are sealed nor wait for it, so nobody will: somebody changed the database. "
+                "docs/operations.md says how to put them back."]  # fmt: skip
+    return [f"{-astray} sealed events are gone: somebody changed the database."] if astray else []
+
+
 def log_warnings(log: tree.State, signs: bool) -> list[str]:
     """What is not as it should be with the audit tree, and how to mend it."""
     found = []
@@ -55,6 +65,6 @@ def log_warnings(log: tree.State, signs: bool) -> list[str]:
     if not signs:
         found.append("Checkpoints are not signed: make a key with `handrail key create-signing FILE`, and set "
                      "HANDRAIL_SIGNING_KEY_FILE.")  # fmt: skip
-    elif log.signed < log.size and log.sealed_at and log.at - log.sealed_at > SEALED_WITHIN:
+    elif log.unsigned > SEALED_WITHIN.total_seconds():
         found.append(f"Nobody signs: {log.size} events are sealed, {log.signed} signed for. Has the worker the key?")
     return found

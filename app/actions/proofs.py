@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from app.actions import _views
@@ -110,10 +111,12 @@ def _may_know(tx: ReadTx, actor: Actor, place: Row) -> bool:
 def consistent(tx: ReadTx, old: int, new: int | None = None) -> Consistency:
     """The proof that the tree of `new` leaves, by default of the newest checkpoint, begins with that of `old` ones.
 
-    Raises Invalid for sizes that the tree never had.
+    Where a checkpoint of one of the sizes is kept, its root must be that. Raises Invalid for sizes the tree never had.
     """
     last = tree.last_checkpoint(tx) if new is None else None
     head = tree.head(tx)  # after the checkpoint, which it then covers
+    if last and last.size > head.size:
+        raise _changed(f"the tree of {head.size} leaves, which had {last.size}")
     new = last.size if last else head.size if new is None else new
     for pointer, size, most in (("/query/to", new, head.size), ("/query/from", old, new)):
         if not 0 < size <= most:
@@ -122,7 +125,9 @@ def consistent(tx: ReadTx, old: int, new: int | None = None) -> Consistency:
     node = tree.nodes(tx, head)
     path = _within(lambda: consistency(node, old, new))
     found = Consistency(old, _within(lambda: root_of(node, old)), new, _within(lambda: root_of(node, new)), path)
-    if not verify_consistency(old, new, path, found.old_root, found.new_root):
+    signed = {one.size: one.root for one in map(partial(tree.checkpoint_at, tx), (old, new)) if one}
+    as_signed = {old: found.old_root, new: found.new_root}.items() >= signed.items()
+    if not (as_signed and verify_consistency(old, new, path, found.old_root, found.new_root)):
         raise _changed(f"the tree between {old} and {new} leaves")
     return found
 

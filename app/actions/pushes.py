@@ -51,7 +51,7 @@ def _push(db: Database, target: Target, every: timedelta) -> bool:
         return False
     try:
         target.send(found)
-    except (OSError, httpx.HTTPError, smtplib.SMTPException) as error:
+    except Exception as error:  # whatever is wrong with one target, the others must not wait for it
         log.warning("a checkpoint did not reach %s: %s", target.name, said(error))
         _ended(db, target.name, None, said(error))
         return False

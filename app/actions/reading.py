@@ -16,6 +16,7 @@ from app.store.db import ReadTx, reads, surveys
 
 Row = Any
 P = Permission
+SAYINGS = (EventType.REVIEW_JUDGED, EventType.REVIEW_VERDICT_GIVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def timeline(tx: ReadTx, actor: Actor, decision_id: str) -> list[dict[str, Any]]
     hide = row.id in _views.hidden(tx, actor, [row])
     told = events.of_decision(tx, decision_id)
     unheard = _views.unheard(tx, actor, reviews.of_decision(tx, decision_id))
-    return _named(tx, [_views.event(one, hide=hide or _tells(one, unheard)) for one in told])
+    return _named(tx, [_views.event(one, hide=hide or _tells(one, unheard, actor)) for one in told])
 
 
 @surveys
@@ -86,7 +87,7 @@ def event_list(
     hide = _views.hidden(tx, actor, decisions.many(tx, ids).values())
     unheard = _views.unheard(tx, actor, reviews.of_decisions(tx, ids))
     last = rows[limit - 1] if len(rows) > limit else None
-    data = _named(tx, [_views.event(one, hide=one.decision_id in hide or _tells(one, unheard)) for one in shown])
+    data = _named(tx, [_views.event(one, hide=one.decision_id in hide or _tells(one, unheard, actor)) for one in shown])
     return Page(data, (last.created_at, last.id) if last else None)
 
 
@@ -195,9 +196,11 @@ def _of(review_id: str, rows: Any, names: dict[str, str], view: Any, actor: Acto
     return [view(one) | {"person_name": names.get(one.person_id, one.person_id)} for one in mine]
 
 
-def _tells(event: Row, unheard: frozenset[str]) -> bool:
-    """Whether the event says what somebody else ruled in a review that the actor may yet speak in."""
-    return event.object_id in unheard and event.type == EventType.REVIEW_VERDICT_GIVEN
+def _tells(event: Row, unheard: frozenset[str], actor: Actor) -> bool:
+    """Whether the event says what somebody else judged or ruled in a review that the actor may yet speak in."""
+    if event.object_id not in unheard or event.type not in SAYINGS:
+        return False
+    return actor.person_id is None or json.loads(event.body)["actor"]["person"] != actor.person_id
 
 
 def _standing(tx: ReadTx, actor: Actor, row: Row) -> dict[str, Any]:

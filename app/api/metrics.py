@@ -88,6 +88,7 @@ def _of_the_log(log: State) -> Iterator[Metric]:
         ("handrail_log_sealed_timestamp_seconds", "When the tree last grew.", _seconds(log.sealed_at)),
         ("handrail_unsealed", "Events that wait for the sealer.", log.waiting),
         ("handrail_unsealed_oldest_seconds", "For how long the oldest of them waits.", log.late),
+        ("handrail_unsigned_oldest_seconds", "Age of the oldest event sealed and not signed for.", log.unsigned),
     ):
         yield GaugeMetricFamily(name, about, value=value)
 

@@ -86,6 +86,7 @@ def doctor() -> None:
         problems += unread + found["problems"] + _replica(found)
         for warning in found["warnings"]:
             say(f"Warning: {warning}")
+        problems += _log(db) if found["schema"] else []
         problems += _clock(db)
     for problem in problems:
         say(problem)
@@ -151,6 +152,13 @@ def _replica(found: dict[str, Any]) -> list[str]:
     if standing and standing["problem"] is None:
         typer.echo(f"The read replica is {standing['behind']:.1f} s behind.")
     return [standing["problem"]] if standing.get("problem") else []
+
+
+def _log(db: Database) -> list[str]:
+    try:
+        return health.log_problems(db)
+    except HandrailError as error:
+        return [f"The events could not be counted: {error.detail}"]
 
 
 def _clock(db: Database) -> list[str]:

@@ -39,7 +39,7 @@ def parse(path: str) -> Place | None:
     level, name, width = found.groups()
     n = int(name.replace("/", "").replace("x", ""))
     place = Place(ENTRIES if level == "entries" else int(level), n, int(width or WIDTH))
-    return place if place.path() == path else None
+    return place if place.path() == path and place.width <= WIDTH else None
 
 
 @dataclass(frozen=True, slots=True)

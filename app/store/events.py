@@ -56,7 +56,7 @@ def _numbers(tx: ReadTx, happened: Sequence[Event]) -> list[int | None]:
     last = Counter({row.object_id: row.n or 0 for row in found})
     numbers: list[int | None] = []
     for one in happened:
-        last[one.object_id] += 1
+        last[one.object_id] += one.is_numbered
         numbers.append(last[one.object_id] if one.is_numbered else None)
     return numbers
 

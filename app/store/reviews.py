@@ -275,7 +275,8 @@ def insert_shown(tx: WriteTx, row: dict[str, Any]) -> None:
 def last_shown(tx: ReadTx, review_id: str, person_id: str) -> sa.Row[Any] | None:
     """What the person saw last of the review."""
     theirs = (shown.c.review_id == review_id) & (shown.c.person_id == person_id)
-    return tx.row(sa.select(shown).where(theirs).order_by(shown.c.id.desc()).limit(1))
+    # By the database's clock: ids are made by hosts whose own clocks may differ.
+    return tx.row(sa.select(shown).where(theirs).order_by(shown.c.created_at.desc(), shown.c.id.desc()).limit(1))
 
 
 def lapsed(tx: WriteTx, limit: int) -> Sequence[sa.Row[Any]]:

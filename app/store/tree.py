@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.domain.merkle import Node
+from app.domain.notes import parse_signature
 from app.domain.tiles import WIDTH, Edge, Tile, node_of
 from app.store.db import ReadTx, WriteTx
 from app.store.tables import checkpoint, cosignature, event, push, sealed, tile, tree_head, unsealed
@@ -23,7 +24,8 @@ def anything_waits(tx: ReadTx) -> bool:
 class State:
     """How the log stands: how many events are sealed, how many of those are signed for, and how many wait, since when.
 
-    `late` is for how long the oldest of these waits, in seconds; `at` is when all this was so.
+    `late` is for how long the oldest of these waits, `unsigned` for how long the oldest that is sealed and not signed
+    for does, in seconds; `at` is when all this was so.
     """
 
     at: datetime
@@ -33,12 +35,13 @@ class State:
     signed_at: datetime | None
     waiting: int
     late: float
+    unsigned: float
 
 
 def state(tx: ReadTx) -> State:
     signed, stands = last_checkpoint(tx), head(tx)
     first = sa.select(sa.func.min(unsealed.c.event_id)).scalar_subquery()
-    oldest: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == first))
+    beyond = sa.select(sealed.c.event_id).where(sealed.c.idx == (signed.size if signed else 0)).scalar_subquery()
     return State(
         at=tx.now(),
         size=stands.size,
@@ -46,8 +49,20 @@ def state(tx: ReadTx) -> State:
         signed=signed.size if signed else 0,
         signed_at=signed.signed_at if signed else None,
         waiting=int(tx.value(sa.select(sa.func.count()).select_from(unsealed))),
-        late=max(0.0, (tx.now() - oldest).total_seconds()) if oldest else 0.0,
+        late=_age(tx, first),
+        unsigned=_age(tx, beyond),
     )
+
+
+def _age(tx: ReadTx, event_id: sa.ScalarSelect[str]) -> float:
+    happened: datetime | None = tx.value(sa.select(event.c.created_at).where(event.c.id == event_id))
+    return max(0.0, (tx.now() - happened).total_seconds()) if happened else 0.0
+
+
+def astray(tx: ReadTx) -> int:
+    """How many events neither have a place nor wait for one; less than none when there are more places than events."""
+    events, waiting = (sa.select(sa.func.count()).select_from(one).scalar_subquery() for one in (event, unsealed))
+    return int(tx.value(sa.select(events - waiting - sa.select(tree_head.c.size).scalar_subquery())))  # one snapshot
 
 
 def head(tx: ReadTx) -> Row:
@@ -133,9 +148,17 @@ def keep_checkpoint(tx: WriteTx, size: int, root: bytes, note: str) -> bool:
 
 
 def note_of(tx: ReadTx, checkpoint: Row) -> str:
-    """The whole note of a checkpoint: with the lines of witnesses, in the order in which they came."""
+    """The whole note of a checkpoint: with the newest line of each witness's key, in the order in which they came.
+
+    A witness may cosign a checkpoint again and again while nothing happens, and readers take only so many lines.
+    """
     query = sa.select(cosignature.c.line).where(cosignature.c.size == checkpoint.size)
-    return "".join([checkpoint.note, *tx.connection.scalars(query.order_by(cosignature.c.at, cosignature.c.line))])
+    newest: dict[tuple[str, bytes], str] = {}
+    for line in tx.connection.scalars(query.order_by(cosignature.c.at, cosignature.c.line)):
+        signature = parse_signature(line.removesuffix("\n"))
+        newest.pop(whose := (signature.name, signature.blob[:4]), None)
+        newest[whose] = line
+    return "".join([checkpoint.note, *newest.values()])
 
 
 def keep_cosignature(tx: WriteTx, size: int, name: str, line: str) -> bool:

@@ -120,6 +120,35 @@ def test_a_review_that_cannot_expire_does_not_keep_the_others_from_it(db: Databa
     assert "final" == reading.decision(db, SYSTEM, broken)["status"]
 
 
+def test_who_has_judged_hears_what_others_judged_only_after_their_own_verdict(db: Database, house: House) -> None:
+    put_policy(db, {**POLICY, "review": {**POLICY["review"], "reviewers": 3}})
+    decision_id = submit(house, amount_cents=200_000, confidence=0.5)
+    first, second, auditor = (
+        actor(house, "reviewer"),
+        actor(house, "second", Grant("reviewer")),
+        actor(house, "auditor"),
+    )
+    review_id, deny = review_of(db, decision_id), Said(Action.DECIDE, outcome="deny")
+    for who, times in ((first, 2), (second, 1)):
+        token = claim(house, who)["lease"]["token"]
+        for _ in range(times):
+            verdicts.give_verdict(db, who, review_id, token, deny)
+    heard = {who.id: judgements_heard(db, who, decision_id) for who in (second, auditor)}
+    assert {second.id: [second.person_id], auditor.id: [first.person_id, second.person_id]} == heard
+    verdicts.give_verdict(db, second, review_id, token, deny)
+    assert [first.person_id, second.person_id] == judgements_heard(db, second, decision_id)
+
+
+def review_of(db: Database, decision_id: str) -> str:
+    return str(reading.decision(db, SYSTEM, decision_id)["reviews"][0]["id"])
+
+
+def judgements_heard(db: Database, who: Actor, decision_id: str) -> list[str]:
+    """Whose judgements the timeline tells them."""
+    told = [one for one in reading.timeline(db, who, decision_id) if one["type"] == "review.judged"]
+    return [one["actor"]["person"] for one in told if one["data"]]
+
+
 def test_two_administrators_cannot_take_each_other_out_at_once(db: Database, house: House) -> None:
     other = person(db, "other", "admin")
     one = house.people["admin"]

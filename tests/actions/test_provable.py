@@ -3,23 +3,25 @@
 import json
 from collections import defaultdict
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from app.actions import reading, reviews, types
+from app.actions import _shown, reading, reviews, types
 from app.actions.decisions import Submission, Submitted, cancel, submit_many
 from app.actions.sessions import actor_of_key
 from app.actions.verdicts import Judged, Ruled, give_verdict
 from app.domain.access import SYSTEM, Actor
 from app.domain.commitments import OF_DECISION, commit, salt_of
+from app.domain.events import Event, EventType
 from app.domain.merkle import leaf_hash
 from app.domain.notes import key_of, parse_note, signers
 from app.domain.review import Action, Said
 from app.signing import check
-from app.store import schema, tables
+from app.store import events, schema, tables
 from app.store.db import Database
 from tests.factories import REFUND, House, signer, submission
 
@@ -93,6 +95,13 @@ def test_the_events_of_each_decision_and_review_are_numbered_without_a_gap(db: D
     assert {None} == {one for name, each in numbers.items() if name not in about for one in each}
 
 
+def test_an_event_that_has_no_number_uses_none_up(db: Database, house: House) -> None:
+    with db.write() as tx:
+        kinds = (EventType.QUEUE_CHANGED, EventType.DECISION_CANCELLED, EventType.QUEUE_CHANGED)
+        events.record(tx, SYSTEM, *(Event(kind, "dec_1") for kind in kinds))
+    assert [None, 1, None] == [one["object"]["version"] for one in bodies(db) if one["object"]["id"] == "dec_1"]
+
+
 def test_the_receipts_of_a_submission_and_a_verdict_promise_their_events(db: Database, house: House) -> None:
     answer = submit(house)
     held = reviews.claim(db, me(house), answer["review"]["id"])
@@ -143,6 +152,20 @@ def test_in_a_blind_review_what_was_seen_before_and_after_the_judgement_is_kept(
     ]
     told = {one["type"]: one for one in bodies(db)}
     assert [before.id, after.id] == [told[name]["data"]["shown"] for name in ("review.judged", "review.verdict_given")]
+
+
+def test_what_was_seen_last_is_known_by_the_databases_clock_not_by_ids(
+    db: Database, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review_id = submit(house, amount_cents=200_000, confidence=0.5)["review"]["id"]
+    falling = iter(("shw_2", "shw_1"))  # as the ids of a host whose clock is behind
+    monkeypatch.setattr(_shown, "new_id", lambda _: next(falling))
+    token = reviews.claim(db, me(house), review_id)["lease"]["token"]
+    db.offset = timedelta(seconds=1)
+    for _ in range(2):
+        rule(house, review_id, token, Said(Action.DECIDE, outcome="deny", reason_code="fraud"))
+    (last,) = (one for one in bodies(db) if one["type"] == "review.verdict_given")
+    assert "shw_1" == last["data"]["shown"]
 
 
 def test_a_screen_that_changed_is_kept_when_the_holder_looks_again_and_not_twice(db: Database, house: House) -> None:

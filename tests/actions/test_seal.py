@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from app import signing
 from app.actions import audit
+from app.actions.health import log_problems, log_warnings
 from app.domain import merkle, notes
 from app.domain.access import SYSTEM
 from app.domain.errors import HandrailError
@@ -207,7 +209,7 @@ def test_a_tree_that_does_not_go_on_from_its_checkpoint_is_not_signed(db: Databa
 
 def test_the_state_of_the_log_says_what_waits_and_since_when(db: Database, signer: Signer) -> None:
     with db.read() as tx:
-        assert tree.State(tx.now(), 0, None, 0, None, 0, 0.0) == tree.state(tx)
+        assert tree.State(tx.now(), 0, None, 0, None, 0, 0.0, 0.0) == tree.state(tx)
     happen(db, 2)
     audit.seal(db, signer)
     happen(db, 3)
@@ -217,3 +219,35 @@ def test_the_state_of_the_log_says_what_waits_and_since_when(db: Database, signe
     assert (2, 2, 3) == (found.size, found.signed, found.waiting)
     assert 300 < found.late < 360
     assert None not in (found.sealed_at, found.signed_at)
+
+
+def test_it_is_said_that_nobody_signs_while_others_go_on_sealing(db: Database, signer: Signer) -> None:
+    happen(db, 1)
+    audit.seal(db, signer)
+    for minutes in (5, 10):
+        db.offset = timedelta(minutes=minutes)
+        happen(db, 1)
+        audit.seal(db, UNSIGNED)
+    with db.read() as tx:
+        found = tree.state(tx)
+    assert 300 < found.unsigned < 360
+    assert ["Nobody signs: 3 events are sealed, 1 signed for. Has the worker the key?"] == log_warnings(found, True)
+    audit.sign(db, signer)
+    with db.read() as tx:
+        assert [] == log_warnings(tree.state(tx), True)
+
+
+def test_an_event_that_nobody_will_seal_is_counted_and_sealed_once_it_is_put_back(db: Database, signer: Signer) -> None:
+    happen(db, 2)
+    audit.seal(db, signer)
+    happen(db, 2)
+    assert [] == log_problems(db)
+    with db.write() as tx:
+        tx.run(unsealed.delete())
+    (said,) = log_problems(db)
+    assert said.startswith("2 events neither are sealed nor wait for it")
+    docs = Path("docs/operations.md").read_text(encoding="utf-8")
+    with db.write() as tx:
+        tx.run(sa.text(docs[docs.index("INSERT INTO unsealed") :].partition("`")[0]))
+    audit.seal(db, signer)
+    assert ([], 4) == (log_problems(db), all_sealed(db))

@@ -51,6 +51,15 @@ def test_what_happened_cannot_be_changed_at_head(db: Database, house: House, tab
         assert tx.value(sa.select(sa.func.count()).select_from(table)) > 0
 
 
+def test_sqlite_does_not_replace_what_is_append_only(sqlite_url: str) -> None:
+    db = Database(sqlite_url)
+    with db.write() as tx:
+        tx.connection.execute(tables.sealed.insert().values(ROWS[tables.sealed]))
+    with pytest.raises(DBAPIError, match="append-only"), db.write() as tx:
+        tx.run(sa.text("INSERT OR REPLACE INTO sealed (idx, event_id) VALUES (0, 'evt_2')"))
+    db.close()
+
+
 def test_every_event_waits_to_be_sealed_those_from_before_the_tree_too(db: Database, house: House) -> None:
     told = _ids(db, tables.event.c.id)
     assert told == _ids(db, tables.unsealed.c.event_id)
