@@ -28,7 +28,7 @@ check: $(READY) ## lint, format, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-BENCHES := submit limits waiting memory claims pages exports seal
+BENCHES := submit limits waiting memory claims pages exports seal bundle
 
 bench: $(READY) ## every benchmark, as ratios against baselines in the same run (make bench BENCHES=submit: one alone)
 	@for one in $(BENCHES); do $(BIN)/python benchmarks/bench_$$one.py || exit 1; done

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from app.commands import access, demo, documents, records, server
+from app.commands import access, demo, documents, erasure, records, server
 from app.commands._desk import say
 from app.commands.submit import submit
 from app.domain.errors import HandrailError
@@ -35,13 +35,15 @@ cli = _group(
     submit=submit,
     verify=records.verify,
     doctor=server.doctor,
+    erase_subject=erasure.erase_subject,
+    vacuum=erasure.vacuum,
 )
 GROUPS = {
     "type": _group("Decision types.", apply=documents.type_apply),
     "policy": _group("Policies.", validate=documents.policy_validate, apply=documents.policy_apply),
-    "user": _group("People.", add=access.user_add),
+    "user": _group("People.", add=access.user_add, erase=erasure.user_erase),
     "key": _group("Keys.", create=access.key_create, create_signing=access.key_create_signing),
-    "export": _group("Exports.", decisions=records.export_decisions),
+    "export": _group("Exports.", decisions=records.export_decisions, bundle=records.export_bundle),
 }
 for _name, _commands in GROUPS.items():
     cli.add_typer(_commands, name=_name)

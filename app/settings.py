@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     signing_key_file: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     witnesses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     log_public: bool = False
+    record_reads: bool = True
     push_file: str = ""
     push_webhook: SecretStr | None = None
     push_email: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from app.actions import audit, pushes, upkeep
+from app.actions import audit, erasure, pushes, retention, upkeep
 from app.actions.pushes import Plan
 from app.actions.upkeep import Duty
 from app.domain.errors import Unavailable
@@ -33,6 +33,8 @@ def duties(signer: Signer = UNSIGNED, plan: Plan = NOWHERE) -> Duties:
         Duty.ANNOUNCE_OVERDUE: upkeep.announce_overdue,
         Duty.EXPIRE: upkeep.expire,
         Duty.PURGE: upkeep.purge,
+        Duty.RETAIN: retention.retain,
+        Duty.ERASE: erasure.finish_all,
         Duty.PUSH: partial(pushes.push, plan=plan),
     }
 

@@ -65,6 +65,7 @@ def serving(installed: Path, folder: Path) -> Iterator[str]:
 def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = {"app/_bundled/templates/base.html", "app/_bundled/migrations/env.py", "app/samples/refund.yaml"}
+    needed |= {"app/verifier/verify.py", "app/verifier/VERIFY.md"}
     assert set() == needed - names
     assert {"app"} == {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert [] == [name for name in names if name.endswith((".pyc", ".db"))]

@@ -90,10 +90,24 @@ def decision(row: Row, *, hide: bool = False, payload: bool = True) -> dict[str,
         "overturned": overturned(row),
         "created_at": timestamp(row.created_at),
         "final_at": row.final_at and timestamp(row.final_at),
+        "legal_hold": legal_hold(row),
+        "erased": erased(row),
     }
     if payload:
         view |= {"input": json.loads(row.input), "metadata": json.loads(row.metadata)}
     return view
+
+
+def legal_hold(row: Row) -> dict[str, str] | None:
+    return row.held_at and {"cause": row.hold_cause, "at": timestamp(row.held_at)}
+
+
+def erased(row: Row) -> dict[str, str] | None:
+    """When, by whom and under what (request, retention) the data went, and the event that tells of it."""
+    if row.erased_at is None:
+        return None
+    at = timestamp(row.erased_at)
+    return {"at": at, "by": row.erased_by, "under": row.erased_under, "event": row.erased_event}
 
 
 def reasons(stored: Sequence[Mapping[str, Any]], *, hide: bool) -> list[dict[str, str]]:

@@ -20,14 +20,18 @@ def seal(db: Database, signer: Signer) -> int:
 
     Raises HandrailError when the tree does not go on from what was signed before.
     """
-    count = _extend(db) if _anything_waits(db) else 0
-    sign(db, signer)
+    waits, unsigned = _look(db)
+    count = _extend(db) if waits else 0
+    if signer.keys and (count or unsigned):
+        _sign(db, signer)
     return count
 
 
 @reads
-def _anything_waits(tx: ReadTx) -> bool:
-    return tree.anything_waits(tx)
+def _look(tx: ReadTx) -> tuple[bool, bool]:
+    """Whether an event waits, and whether the head lacks its checkpoint, as a sealer leaves it that was killed."""
+    last = tree.last_checkpoint(tx)
+    return tree.anything_waits(tx), (last.size if last else 0) != tree.head(tx).size
 
 
 @writes
@@ -42,24 +46,18 @@ def _extend(tx: WriteTx) -> int:
     return len(events)
 
 
-def sign(db: Database, signer: Signer) -> None:
-    """Sign the head and keep the checkpoint, unless that is done; a sealer that was killed in between has left it."""
-    head = _unsigned(db) if signer.keys else None
-    if head is not None:
-        _keep(db, head, signer.note(Checkpoint(signer.origin, head.size, head.root).text))
-
-
-@reads
-def _unsigned(tx: ReadTx) -> Row | None:
-    """The head, when there is no checkpoint of it."""
+@writes
+def _sign(tx: WriteTx, signer: Signer) -> None:
+    """Sign the head, which was committed before, and keep the checkpoint, unless that is done already."""
     last = tree.last_checkpoint(tx)
     head = tree.head(tx)  # after the checkpoint, as another may be sealing and signing just now
-    if head.size == 0 or (last and last.size == head.size and last.root == head.root):
-        return None
+    if last and last.size == head.size and last.root == head.root:
+        return
     if last and not _goes_on(tx, last, head):
         log.error("the tree of size %d does not go on from the checkpoint of size %d", head.size, last.size)
         raise HandrailError("The audit tree does not go on from its last checkpoint: nothing is signed any more.")
-    return head
+    note = signer.note(Checkpoint(signer.origin, head.size, head.root).text)
+    tree.keep_checkpoint(tx, head.size, head.root, note)
 
 
 def _goes_on(tx: ReadTx, last: Row, head: Row) -> bool:
@@ -70,8 +68,3 @@ def _goes_on(tx: ReadTx, last: Row, head: Row) -> bool:
     except LookupError:
         return False
     return verify_consistency(last.size, head.size, path, last.root, head.root)
-
-
-@writes
-def _keep(tx: WriteTx, head: Row, note: str) -> None:
-    tree.keep_checkpoint(tx, head.size, head.root, note)

@@ -128,7 +128,7 @@ def _flat(view: dict[str, Any]) -> list[Any]:
     judgements = [one for review in view["reviews"] for one in review["judgements"]]
     proposal = view["proposal"] or {}
     overturned = view["overturned"] or {}
-    policy = view["policy"] or {}
+    policy, erased = view["policy"] or {}, view["erased"] or {}
     known = view | {
         "model_name": view["model"]["name"],
         "model_version": view["model"]["version"],
@@ -141,7 +141,9 @@ def _flat(view: dict[str, Any]) -> list[Any]:
         "reasons": " ".join(one["text"] for one in view["reasons"]),
         "verdict_times": _joined(verdicts, "created_at"),
         "judgement_outcomes": _joined(judgements, "outcome"),
-        "input": dumps(view["input"]),
+        "input": None if erased else dumps(view["input"]),
+        "erased_at": erased.get("at"),
+        "erased_under": erased.get("under"),
     }
     for name in ("action", "outcome", "reason_code", "rationale", "person_id"):
         known[f"verdict_{name}s"] = _joined(verdicts, name)

@@ -18,6 +18,7 @@ from app.store.db import ReadTx, WriteTx, new_id, reads, writes
 
 P = Permission
 Row = Any
+ERASED = "Erased person"
 
 
 @writes
@@ -71,7 +72,7 @@ def get_person(tx: ReadTx, actor: Actor, person_id: str) -> dict[str, Any]:
 def grant(tx: WriteTx, actor: Actor, person_id: str, role: str, decision_type: str = "*") -> None:
     """Give a role, for one decision type or `*`. Twice changes nothing. Raises Invalid, NotFound, Forbidden."""
     actor.must(P.MANAGE_PEOPLE)
-    _row(tx, person_id)
+    _known(tx, person_id)
     _grant(tx, actor, person_id, Grant(role, decision_type))
 
 
@@ -116,9 +117,45 @@ def disable(tx: WriteTx, actor: Actor, person_id: str) -> None:
 def enable(tx: WriteTx, actor: Actor, person_id: str) -> None:
     """Let somebody in again. Raises NotFound, Forbidden."""
     actor.must(P.MANAGE_PEOPLE)
-    if _row(tx, person_id).disabled_at is not None:
+    if _known(tx, person_id).disabled_at is not None:
         store.change(tx, person_id, {"disabled_at": None})
         events.record(tx, actor, Event(EventType.PERSON_ENABLED, person_id))
+
+
+@writes
+def erase(tx: WriteTx, actor: Actor, person_id: str) -> dict[str, Any]:
+    """Forget the name and address of somebody who left: the id stays, roles, keys and sign-in end.
+
+    Twice changes nothing. Raises NotFound, Forbidden, Conflict (`last_admin`, `own_person`).
+    """
+    actor.must(P.ERASE)
+    if actor.person_id == person_id:
+        raise Conflict("Nobody erases themselves: another administrator does.", "own_person")
+    store.hold_admins(tx)
+    row = _row(tx, person_id)
+    if row.erased_at is None:
+        _end_access(tx, actor, row)
+        gone = {"name": ERASED, "email": person_id, "password_hash": None, "zone": "UTC", "shortcuts": True}
+        store.change(tx, person_id, gone | {"erased_at": tx.now()})
+        events.record(tx, actor, Event(EventType.PERSON_ERASED, person_id))
+    return _person(tx, person_id)
+
+
+def _end_access(tx: WriteTx, actor: Actor, row: Row) -> None:
+    happened = []
+    if row.disabled_at is None:
+        store.change(tx, row.id, {"disabled_at": tx.now()})
+        happened.append(Event(EventType.PERSON_DISABLED, row.id))
+    for one in store.grants(tx, {row.id})[row.id]:
+        store.remove_grant(tx, row.id, one)
+        before = {"role": one.role, "decision_type": one.decision_type}
+        happened.append(Event(EventType.PERSON_GRANT_REVOKED, row.id, before=before))
+    for key_id in key_store.acting_as(tx, row.id):
+        key_store.revoke(tx, key_id)
+        happened.append(Event(EventType.KEY_REVOKED, key_id))
+    store.end_sessions(tx, row.id)
+    _keep_an_admin(tx)
+    events.record(tx, actor, *happened)
 
 
 def _keep_an_admin(tx: ReadTx) -> None:
@@ -131,7 +168,7 @@ def set_password(tx: WriteTx, actor: Actor, person_id: str, password_hash: str) 
     """Set a password, one's own or (for those who manage people) another's; other sessions end."""
     if actor.person_id != person_id:
         actor.must(P.MANAGE_PEOPLE)
-    _row(tx, person_id)
+    _known(tx, person_id)
     store.change(tx, person_id, {"password_hash": password_hash})
     store.end_sessions(tx, person_id, but=actor.session_id if actor.person_id == person_id else None)
     events.record(tx, actor, Event(EventType.PERSON_PASSWORD_CHANGED, person_id))
@@ -187,7 +224,7 @@ def create_key(
     name = name.strip()
     _check_key(name, scopes, person_id, expires_at, tx.now())
     if person_id is not None:
-        _row(tx, person_id)
+        _known(tx, person_id)
     public = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
     secret = secrets.token_urlsafe(32)
     row: dict[str, Any] = {
@@ -242,6 +279,14 @@ def _row(tx: ReadTx, person_id: str) -> Row:
     return row
 
 
+def _known(tx: ReadTx, person_id: str) -> Row:
+    """Somebody who is not erased: nothing is given to those who are."""
+    row = _row(tx, person_id)
+    if row.erased_at is not None:
+        raise Conflict("This person was erased; add them anew if they are back.", "erased")
+    return row
+
+
 def _person(tx: ReadTx, person_id: str) -> dict[str, Any]:
     return _view(_row(tx, person_id), store.grants(tx, {person_id})[person_id])
 
@@ -253,6 +298,7 @@ def _view(row: Row, grants: Sequence[Grant]) -> dict[str, Any]:
         "name": row.name,
         "zone": row.zone,
         "disabled": row.disabled_at is not None,
+        "erased_at": row.erased_at,
         "created_at": row.created_at,
         "grants": [{"role": one.role, "decision_type": one.decision_type} for one in grants],
     }

@@ -131,6 +131,8 @@ def replay(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
     row = decisions.get(tx, decision_id)
     if row is None or not actor.may(P.READ_AUDIT, row.decision_type):
         raise NotFound("There is no such decision.")
+    if row.erased_at is not None:
+        raise Conflict("Its input was erased, so it cannot be routed again.", "erased")
     policy_row = policies.get(tx, row.decision_type, row.policy_version) if row.policy_version else None
     type_row: Row = decision_types.get(tx, row.decision_type)
     policy = cached_policy(policy_row.document) if policy_row else None

@@ -144,6 +144,30 @@ def _changed(what: str) -> Conflict:
     return Conflict("The audit tree does not prove this: what is stored was changed.", "tree_broken")
 
 
+@reads
+def covered(tx: ReadTx, event_ids: Sequence[str]) -> tuple[int, int]:
+    """How many of the events the newest checkpoint covers, and its size; 0 when nothing is signed."""
+    last = tree.last_checkpoint(tx)
+    return (tree.count_below(tx, event_ids, last.size), last.size) if last else (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log at a glance: how it stands, its newest checkpoint, where checkpoints went."""
+
+    state: tree.State
+    checkpoint: Signed | None
+    pushes: Sequence[Row]
+
+
+@reads
+def log_of(tx: ReadTx, actor: Actor) -> Log:
+    """Raises Forbidden."""
+    actor.must(P.READ_AUDIT)
+    last = tree.last_checkpoint(tx)
+    return Log(tree.state(tx), _signed(tx, last) if last else None, tree.pushes(tx))
+
+
 @writes
 def cosign(tx: WriteTx, actor: Actor, witnesses: Witnesses, size: int, lines: Sequence[str]) -> Signed:
     """Keep the signature lines of known witnesses under the checkpoint of a size; returns it with all of them.
@@ -174,7 +198,7 @@ def _verified(text: str, number: int, line: str, witnesses: Witnesses) -> Signat
 def tile(tx: ReadTx, place: Place) -> bytes:
     """The hashes of a tile, as wide as asked for. Raises NotFound when it has not grown so far, and Conflict."""
     head = tree.head(tx)
-    whole = _within(lambda: tree.hashes(tx, Edge(head.size, head.edge), place.level, place.n))
+    whole: bytes = _within(lambda: tree.hashes(tx, Edge(head.size, head.edge), place.level, place.n))
     found = whole[: place.width * HASH]
     if len(found) != place.width * HASH:
         raise NotFound("There is no such tile yet.")

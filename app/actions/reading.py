@@ -38,7 +38,7 @@ def decision(tx: ReadTx, actor: Actor, decision_id: str) -> dict[str, Any]:
     """A decision with its reviews, judgements and verdicts. Raises NotFound, also when the actor may not read it."""
     row = _readable(tx, actor, decision_id)
     hide = row.id in _views.hidden(tx, actor, [row])
-    return _views.decision(row, hide=hide) | {"reviews": _reviews(tx, actor, row.id, hide)}
+    return _signed(tx, _views.decision(row, hide=hide)) | {"reviews": _reviews(tx, actor, row.id, hide)}
 
 
 @surveys
@@ -92,6 +92,19 @@ def event_list(
 
 
 @reads
+def event(tx: ReadTx, actor: Actor, event_id: str) -> tuple[dict[str, Any], str | None]:
+    """An event, and its bytes as they are stored unless something in them is hidden from the actor. Raises NotFound."""
+    row: Row = events.get(tx, event_id)
+    types = actor.types(P.READ_AUDIT)
+    if row is None or not (types is None or row.decision_type in types):
+        raise NotFound("There is no such event.")
+    ids = {row.decision_id} if row.decision_id else set()
+    unheard = _views.unheard(tx, actor, reviews.of_decisions(tx, ids))
+    hide = row.decision_id in _views.hidden(tx, actor, decisions.many(tx, ids).values()) or _tells(row, unheard, actor)
+    return _named(tx, [_views.event(row, hide=hide)])[0], None if hide else row.body.decode()
+
+
+@reads
 def review(tx: ReadTx, actor: Actor, review_id: str) -> dict[str, Any]:
     """A review as the actor sees it: with the lease's token if it is theirs, their judgement, and the decision.
 
@@ -103,7 +116,10 @@ def review(tx: ReadTx, actor: Actor, review_id: str) -> dict[str, Any]:
         raise NotFound("There is no such review.")
     decision_row = decisions.get(tx, row.decision_id)
     hide = row.decision_id in _views.hidden(tx, actor, [decision_row])
-    view = _views.review(row) | {"decision": _views.decision(decision_row, hide=hide), "server_time": tx.now()}
+    view = _views.review(row) | {
+        "decision": _signed(tx, _views.decision(decision_row, hide=hide)),
+        "server_time": tx.now(),
+    }
     standing = _standing(tx, actor, row)
     new = standing["mine"] and not _shown.is_kept(tx, actor, row, _shown.content(tx, actor, row, decision_row))
     return view | standing | _said(tx, actor, row, hide) | {"to_keep": new}
@@ -135,6 +151,15 @@ def waiting_count(tx: ReadTx, actor: Actor) -> int:
 def queue_stats(tx: ReadTx) -> list[dict[str, Any]]:
     """Per queue: open and late reviews, and the creation of the oldest."""
     return [asdict(one) for one in stats.queues(tx)]
+
+
+def _signed(tx: ReadTx, view: dict[str, Any]) -> dict[str, Any]:
+    """With the name of whoever erased it."""
+    if view["erased"]:
+        key = keys.get(tx, view["erased"]["by"])
+        by = key.person_id if key else view["erased"]["by"]
+        view["erased"]["by_name"] = (people.names(tx, {by}) | {"system": "Handrail"}).get(by, by)
+    return view
 
 
 def _readable(tx: ReadTx, actor: Actor, decision_id: str) -> Row:

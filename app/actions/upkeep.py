@@ -39,6 +39,8 @@ class Duty(StrEnum):
     ANNOUNCE_OVERDUE = "announce_overdue"
     EXPIRE = "expire"
     PURGE = "purge"
+    RETAIN = "retain"
+    ERASE = "erase"
     PUSH = "push"
 
 

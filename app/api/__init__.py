@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from app.api import audit, decisions, exports, ops, problems, reviews, submit, tiles, types
+from app.api import audit, decisions, erasure, exports, ops, problems, reviews, submit, tiles, types
 from app.api.calls import Answer
 from app.api.frame import Frame
 from app.api.metrics import Metrics
@@ -19,7 +19,7 @@ def mount(app: FastAPI) -> None:
     app.state.metrics = Metrics(app.state.db)
     app.router.routes.extend(submit.ROUTES)
     api = APIRouter(prefix="/api/v1")
-    for room in (decisions, reviews, types, exports, audit):
+    for room in (decisions, reviews, types, exports, audit, erasure):
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(ops.router)

@@ -10,7 +10,7 @@ from app.actions import proofs, reading
 from app.actions.proofs import Proof, Signed
 from app.api import audit_schemas, schemas
 from app.api.audit_schemas import NewCosignatures
-from app.api.calls import Answer, Asker, Posted, body, database, perform
+from app.api.calls import Answer, Asker, Posted, body, database, perform, reads
 from app.api.openapi import answers, takes
 from app.api.params import AtSize, EventQuery, Sizes, from_cursor, paged
 from app.domain.access import SIGNED_IN, Permission, declare
@@ -31,6 +31,8 @@ def list_events(request: Request, actor: Asker, query: Annotated[EventQuery, Que
         before=from_cursor(query.cursor),
         limit=query.limit,
     )
+    told = {"type": query.type and query.type.value, "actor": query.actor, "object": query.object}
+    reads(request).events(actor, told, len(page.data))
     return paged(request, page).response()
 
 

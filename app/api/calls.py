@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.actions.once import Ticket, once
+from app.actions.reads import Reads
 from app.actions.sessions import actor_of_key
 from app.api.faults import faults_of
 from app.domain.access import ONLY_PEOPLE, SIGNED_IN, Actor, Permission
@@ -33,6 +34,11 @@ UNKNOWN: Final = "The API key is missing, wrong, expired or revoked: send Author
 def database(request: Request) -> Database:
     db: Database = request.app.state.db
     return db
+
+
+def reads(request: Request) -> Reads:
+    """What tells of reads."""
+    return Reads(database(request), on=request.app.state.settings.record_reads)
 
 
 def promise(request: Request) -> Callable[[str], str | None]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.actions import policies, reading
 from app.actions.decisions import cancel
 from app.api import schemas
-from app.api.calls import Answer, Asker, Posted, body, database, encode, perform
+from app.api.calls import Answer, Asker, Posted, body, database, encode, perform, reads
 from app.api.openapi import MATCH_AND_WAIT, UNCHANGED, answers, takes
 from app.api.params import DecisionQuery, Wait, from_cursor, paged
 from app.domain.access import SIGNED_IN, Permission, declare
@@ -29,6 +29,7 @@ def list_decisions(request: Request, actor: Asker, query: Annotated[DecisionQuer
     """Decisions that you may read, newest first, without input and metadata."""
     after = from_cursor(query.cursor)
     page = reading.decision_list(database(request), actor, query.filters(), after, query.limit)
+    reads(request).decisions(actor, query.filters(), len(page.data))
     return paged(request, page).response()
 
 
@@ -46,6 +47,7 @@ async def get_decision(request: Request, actor: Asker, decision_id: str, query: 
         await request.app.state.watch.ended(decision_id, seconds)
         request_begins()
         found = await _look(request, actor, decision_id)
+    await run_in_threadpool(reads(request).decision, actor, decision_id, found["decision_type"])
     response = _tagged(request, found)
     if preferred:
         response.headers["Preference-Applied"] = f"wait={seconds}"
@@ -56,14 +58,18 @@ async def get_decision(request: Request, actor: Asker, decision_id: str, query: 
 @declare(SIGNED_IN)
 def list_decision_events(request: Request, actor: Asker, decision_id: str) -> Response:
     """The timeline of a decision and its reviews, oldest first."""
-    return Answer({"data": reading.timeline(database(request), actor, decision_id)}).response()
+    told = reading.timeline(database(request), actor, decision_id)
+    reads(request).decision(actor, decision_id, part="timeline")
+    return Answer({"data": told}).response()
 
 
 @router.get("/decisions/{decision_id}/replay", operation_id="replay_decision", responses=answers(schemas.Replay))
 @declare(Permission.READ_AUDIT)
 def replay_decision(request: Request, actor: Asker, decision_id: str) -> Response:
     """Route a decision again as on its day, and say what differs; nothing changes."""
-    return Answer(policies.replay(database(request), actor, decision_id)).response()
+    again = policies.replay(database(request), actor, decision_id)
+    reads(request).decision(actor, decision_id, part="replay")
+    return Answer(again).response()
 
 
 @router.post(

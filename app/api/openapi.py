@@ -9,13 +9,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app import __version__
-from app.api import audit_schemas, schemas
+from app.api import audit_schemas, erasure_schemas, schemas
 
 REF: Final = "#/components/schemas/{model}"
 BODIES: Final[Sequence[type[BaseModel]]] = (
     schemas.NewDecision, schemas.NewBatch, schemas.NewClaim, schemas.Lease, schemas.FreedLease, schemas.NewVerdict,
     schemas.NewPolicy, schemas.NewType, schemas.Empty, schemas.Submitted, schemas.BatchResults, schemas.ProblemShape,
-    audit_schemas.NewCosignatures,
+    audit_schemas.NewCosignatures, erasure_schemas.NewErasure, erasure_schemas.NewHold,
 )  # fmt: skip
 ABOUT: Final = """The door for programs. Every error is `application/problem+json` (RFC 9457) with a stable `code`.
 

@@ -72,6 +72,19 @@ class DecisionFilter(BaseModel):
         )
 
 
+class BundleQuery(BaseModel):
+    """What a bundle is of; `since` is the size of an older checkpoint that it must be shown to go on from."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Text | None = None
+    since: When | None = Field(default=None, alias="from")
+    until: When | None = Field(default=None, alias="to")
+    checkpoint: int | None = Field(default=None, ge=1, le=2**53 - 1, alias="since")
+
+    def filters(self) -> Filters:
+        return Filters(type=self.type, since=self.since, until=self.until)
+
+
 class Paging(BaseModel):
     """Where to go on, and how many at once."""
 

@@ -13,7 +13,7 @@ from app.actions import reading
 from app.actions.reviews import Nothing, claim, claim_next, look, release, renew
 from app.actions.verdicts import Judged, Ruled, give_verdict
 from app.api import schemas
-from app.api.calls import Answer, Asker, Posted, body, database, perform, promise
+from app.api.calls import Answer, Asker, Posted, body, database, perform, promise, reads
 from app.api.openapi import answers, takes
 from app.domain.access import SIGNED_IN, Permission, declare
 from app.domain.review import Action, Said
@@ -50,6 +50,7 @@ def get_review(request: Request, actor: Asker, review_id: str) -> Response:
         look(database(request), actor, review_id)
         view = reading.review(database(request), actor, review_id)
     del view["to_keep"]
+    reads(request).review(actor, view)
     return Answer(_own_lease(view)).response()
 
 

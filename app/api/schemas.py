@@ -186,6 +186,23 @@ class Overturned(Told):
     at: Moment
 
 
+class LegalHold(Told):
+    """Why nothing of it may be erased, and since when."""
+
+    cause: str
+    at: Moment
+
+
+class Erased(Told):
+    """That the data is gone: when, by whom, under what, and the event that tells of it."""
+
+    at: Moment
+    by: str
+    by_name: str | None = None
+    under: Literal["request", "retention"]
+    event: str
+
+
 class Judgement(Told):
     person_id: str
     person_name: str | None = None
@@ -267,13 +284,15 @@ class DecisionBrief(Told):
     overturned: Overturned | None
     created_at: Moment
     final_at: Moment | None
+    legal_hold: LegalHold | None
+    erased: Erased | None
 
 
 class Decision(DecisionBrief):
     """A decision with its payload and, where it is asked for by id, its reviews."""
 
-    input: Json
-    metadata: Json
+    input: Json | None = Field(description="Null once it was erased.")
+    metadata: Json | None
     reviews: list[Review] | None = None
 
 

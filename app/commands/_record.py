@@ -11,7 +11,8 @@ from app.domain.review import RULINGS
 STATUSES: Final = ("pending", "final", "cancelled")
 TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "id": (str,), "decision_type": (str,), "service": (str,), "external_id": (str, type(None)), "model": (dict,),
-    "proposal": (dict, type(None)), "proposal_hidden": (bool,), "input": (dict,), "metadata": (dict,),
+    "proposal": (dict, type(None)), "proposal_hidden": (bool,),
+    "input": (dict, type(None)), "metadata": (dict, type(None)),
     "stakes": (str,), "tier": (str,), "status": (str,), "outcome": (str, type(None)),
     "decided_by": (str, type(None)), "reasons": (list,), "policy": (dict, type(None)), "sampled": (bool,),
     "created_at": (str,), "final_at": (str, type(None)), "reviews": (list,),

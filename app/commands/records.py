@@ -1,18 +1,24 @@
-"""Owns the commands about the record: export decisions, and verify, which needs neither server nor database."""
+"""Owns the commands about the record: exports, and verify, which needs neither server nor database."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.actions import exports
-from app.commands._desk import database, say
+from app.actions import audit, bundles, exports
+from app.commands._desk import database, say, text_of
 from app.commands._record import faults
 from app.domain.access import SYSTEM
 from app.domain.errors import HandrailError
+from app.domain.notes import parse_checkpoint, parse_note
+from app.settings import Settings
+from app.signing import signer_of
 from app.store.decisions import Filters
+from app.verifier.verify import main as verify_bundle
 
 
 class Format(StrEnum):
@@ -39,17 +45,58 @@ def export_decisions(
 ) -> None:
     """Write the record of decisions to a file; the export is an event itself."""
     write = exports.decisions_csv if format is Format.CSV else exports.decisions_jsonl
+    with database() as db:
+        _keep(out, write(db, SYSTEM, Filters(type=type, since=since, until=until)))
+
+
+def export_bundle(
+    out: Annotated[Path, typer.Option(help="The zip to write.", dir_okay=False)],
+    type: Annotated[str | None, typer.Option(help="Only this decision type.")] = None,
+    since: Annotated[datetime | None, typer.Option("--from", parser=_moment, metavar="DATE")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", parser=_moment, metavar="DATE")] = None,
+    older: Annotated[
+        Path | None, typer.Option("--since", help="A checkpoint that was kept: the bundle proves that the log goes on.")
+    ] = None,
+) -> None:
+    """Write everything an auditor needs to one zip that proves itself; the export is an event itself."""
+    signer = signer_of(Settings())
+    size = parse_checkpoint(parse_note(text_of(older)).text).size if older else None
+    if not signer.keys:
+        say("There is no signing key (`handrail key create-signing`), so the bundle can only agree with itself.")
+    with database() as db:
+        filters = Filters(type=type, since=since, until=until)
+        _keep(out, bundles.bundle(db, SYSTEM, filters, signer, partial(audit.seal, db, signer), size))
+
+
+def _keep(out: Path, chunks: Iterator[bytes]) -> None:
     # Half an export must never look like a whole one.
     part = out.with_name(f"{out.name}.part")
-    with database() as db, part.open("wb") as file:
-        for chunk in write(db, SYSTEM, Filters(type=type, since=since, until=until)):
+    with part.open("wb") as file:
+        for chunk in chunks:
             file.write(chunk)
     part.replace(out)
     say(f"{out} is written.")
 
 
-def verify(file: Annotated[Path, typer.Argument(help="An export in JSONL.", exists=True, dir_okay=False)]) -> None:
-    """Check an export offline: exit 0 when it is sound, 1 with what is wrong."""
+def verify(
+    file: Annotated[Path, typer.Argument(help="A bundle (zip), or an export in JSONL.", exists=True, dir_okay=False)],
+    key: Annotated[list[str] | None, typer.Option(help="A verifier key that you know to be the log's.")] = None,
+    since: Annotated[Path | None, typer.Option(help="A checkpoint that you kept.", exists=True, dir_okay=False)] = None,
+    event: Annotated[str | None, typer.Option(help="Print the proof of this event of the bundle.")] = None,
+) -> None:
+    """Check a bundle or an export offline: exit 0 when it is sound, 1 with what is wrong."""
+    with file.open("rb") as beginning:
+        is_zip = beginning.read(2) == b"PK"
+    if is_zip:
+        options = [f"--key={one}" for one in key or ()]
+        options += [f"--since={since}"] * bool(since) + [f"--event={event}"] * bool(event)
+        raise typer.Exit(verify_bundle([*options, "--", str(file)]))
+    if key or since or event:
+        raise typer.BadParameter("--key, --since and --event are for bundles.")
+    _verify_lines(file)
+
+
+def _verify_lines(file: Path) -> None:
     checked, wrong = 0, 0
     with file.open("rb") as lines:
         if lines.peek(1)[:1] != b"{":

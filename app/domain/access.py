@@ -27,6 +27,8 @@ class Permission(StrEnum):
     READ_AUDIT = "read the audit trail"
     MANAGE_PEOPLE = "manage people"
     MANAGE_KEYS = "manage keys"
+    ERASE = "erase data"
+    HOLD = "put decisions under legal hold"
     OPERATE = "watch over this installation"
 
 
@@ -39,7 +41,7 @@ ROLES: Mapping[str, frozenset[Permission]] = MappingProxyType({
     "auditor": frozenset({P.READ_DECISIONS, P.READ_POLICIES, P.READ_AUDIT, P.EXPORT}),
     "admin": frozenset({
         P.MANAGE_PEOPLE, P.MANAGE_KEYS, P.EDIT_TYPES, P.EDIT_POLICIES, P.READ_POLICIES, P.READ_DECISIONS,
-        P.READ_AUDIT, P.EXPORT, P.OPERATE,
+        P.READ_AUDIT, P.EXPORT, P.OPERATE, P.ERASE, P.HOLD,
     }),
 })  # fmt: skip
 
@@ -50,12 +52,13 @@ SCOPES: Mapping[str, frozenset[Permission]] = MappingProxyType({
     "audit:read": frozenset({P.READ_AUDIT, P.EXPORT, P.READ_DECISIONS}),
     "admin": frozenset({
         P.MANAGE_PEOPLE, P.MANAGE_KEYS, P.EDIT_TYPES, P.EDIT_POLICIES, P.READ_POLICIES, P.READ_DECISIONS,
+        P.ERASE, P.HOLD,
     }),
 })  # fmt: skip
 
 ONLY_PEOPLE = frozenset({P.REVIEW, P.REVIEW_ESCALATED, P.RELEASE_OTHERS})
 ONLY_KEYS = frozenset({P.SUBMIT, P.CANCEL})
-EVERYWHERE = frozenset({P.MANAGE_PEOPLE, P.MANAGE_KEYS, P.OPERATE})  # a grant for one type never carries these
+EVERYWHERE = frozenset({P.MANAGE_PEOPLE, P.MANAGE_KEYS, P.OPERATE, P.ERASE})  # a grant for one type never carries these
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ OUTCOME_KEY: Final = re.compile(r"[A-Za-z0-9_.:<>=+-]{1,64}")
 OUTCOME_WORDS: Final = "1 to 64 letters, digits or any of _ . : < > = + -"
 MAX_INPUT_FAULTS: Final = 20
 INVALID: Final = "type_invalid"
+RETENTION_FLOOR: Final = 183  # days: six months, which EU AI Act articles 19 and 26(6) ask for at least
+RETENTION_MOST: Final = 36_500
 
 _UNCHECKABLE: Final = Fault("/input", "cannot be checked against the schema.")
 
@@ -58,6 +60,8 @@ class DecisionType:
     on_invalid_input: str
     rationale: str
     lease_seconds: int
+    retention_days: int | None
+    legal_hold: bool
     document: Mapping[str, Any]
     digest: str
     validator: Any
@@ -95,18 +99,24 @@ def parse_decision_type(source: str | Mapping[str, Any]) -> DecisionType:
     on_invalid_input = root.choice("on_invalid_input", ("reject", "human_decides"), "reject")
     rationale = root.choice("rationale", ("never", "override", "always"), "override")
     lease = root.duration("lease", "15m") or "15m"
+    retention = _retention(root)
+    legal_hold = _flag(root, "legal_hold")
     root.close()
     refuse(faults, INVALID)
-    document = {
+    document: dict[str, Any] = {
         "slug": slug, "title": title, "owner": owner,
         "outcomes": [{"key": one.key, "title": one.title, "approving": one.approving} for one in outcomes],
         "reason_codes": [{"key": one.key, "title": one.title} for one in reason_codes],
         "input_schema": schema, "guidance": guidance, "queue": queue,
         "on_invalid_input": on_invalid_input, "rationale": rationale, "lease": lease,
     }  # fmt: skip
+    # Only where they are said, so that the digests of documents from before stay what they were.
+    document |= {"retention": {"days": retention}} if retention else {}
+    document |= {"legal_hold": True} if legal_hold else {}
     return DecisionType(
         slug, title, owner, outcomes, reason_codes, schema, guidance, queue, on_invalid_input, rationale,
-        seconds_of(lease) or 0, document, digest(canonical(fractions_as_text(document))), validator,
+        seconds_of(lease) or 0, retention, legal_hold, document, digest(canonical(fractions_as_text(document))),
+        validator,
     )  # fmt: skip
 
 
@@ -161,6 +171,26 @@ def _reason_codes(root: Section) -> tuple[ReasonCode, ...]:
 def _unique(section: Section, key: str, known: list[str]) -> None:
     if key and key in known:
         section.fault("key", "is taken by an earlier entry: keys must be unique.")
+
+
+def _retention(root: Section) -> int | None:
+    if root.get("retention") is None:
+        return None
+    section = root.section("retention")
+    days = section.get("days")
+    section.close()
+    if isinstance(days, int) and not isinstance(days, bool) and RETENTION_FLOOR <= days <= RETENTION_MOST:
+        return days
+    section.fault("days", f"must be a whole number of days from {RETENTION_FLOOR} (six months) to {RETENTION_MOST:,}.")
+    return None
+
+
+def _flag(root: Section, name: str) -> bool:
+    value = root.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    root.fault(name, "must be true or false.")
+    return False
 
 
 def _guidance(root: Section) -> str:

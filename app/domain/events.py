@@ -60,6 +60,20 @@ class EventType(StrEnum):
     POLICY_RETIRED = "policy.retired"
     EXPORT_STARTED = "export.started"
     DUTY_RETRIED = "duty.retried"
+    DECISION_VIEWED = "decision.viewed"
+    DECISION_SEARCHED = "decision.searched"
+    REVIEW_VIEWED = "review.viewed"
+    EVENT_SEARCHED = "event.searched"
+    PERSON_VIEWED = "person.viewed"
+    PERSON_SEARCHED = "person.searched"
+    DECISION_HELD = "decision.held"
+    DECISION_HOLD_RELEASED = "decision.hold_released"
+    DECISION_ERASED = "decision.erased"
+    ERASURE_REQUESTED = "erasure.requested"
+    ERASURE_APPROVED = "erasure.approved"
+    ERASURE_DECLINED = "erasure.declined"
+    RETENTION_RAN = "retention.ran"
+    PERSON_ERASED = "person.erased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ A tree is known by a `node(level, index)` that gives the hash of a complete subt
 its level from the left. All hashes are 32 bytes of SHA-256.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 Node = Callable[[int, int], bytes]
@@ -99,22 +99,27 @@ def _span(node: Node, start: int, end: int) -> bytes:
     return folded(peaks)
 
 
+def climb(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> Iterator[tuple[bool, bytes, bytes]]:
+    """Each step of a path: whether the sibling is on the left, the sibling, and the node above the two."""
+    inner, found = _inner(index, size), leaf
+    for level, sibling in enumerate(path):
+        left = level >= inner or bool(index >> level & 1)
+        found = node_hash(sibling, found) if left else node_hash(found, sibling)
+        yield left, sibling, found
+
+
+def _inner(index: int, size: int) -> int:
+    """At how many levels a leaf's path is within complete subtrees; above, every sibling is on the left."""
+    return (index ^ (size - 1)).bit_length()
+
+
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
     """Whether the path leads from the leaf hash to the root: RFC 9162, 2.1.3.2. Strict about every length."""
     if not (0 <= index < size and _hashes(leaf, *path)):
         return False
-    place, last, found = index, size - 1, leaf
-    for sibling in path:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
-            found = node_hash(sibling, found)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
-        else:
-            found = node_hash(found, sibling)
-        place, last = place >> 1, last >> 1
-    return last == 0 and found == root
+    inner = _inner(index, size)
+    nodes = [leaf, *(node for _, _, node in climb(leaf, index, size, path))]
+    return len(path) == inner + (index >> inner).bit_count() and nodes[-1] == root
 
 
 def verify_consistency(old: int, new: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> bool:

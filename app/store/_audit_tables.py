@@ -1,11 +1,11 @@
-"""Owns the tables of the audit tree (what waits, the leaves, checkpoints) and of what was shown. A part of `tables`."""
+"""Owns the tables of the audit tree, of what was shown, and of what is to be forgotten. A part of `tables`."""
 
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.store._columns import TEXT, table_of
+from app.store._columns import TEXT, one_of, table_of
 from app.store.db import UtcDateTime
 
 TILE_BYTES = 8192  # 256 hashes
@@ -96,5 +96,30 @@ class Shown(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class Erasure(SQLModel, table=True):
+    """A request to erase what is kept of a subject, who is forgotten here too once it is over."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (one_of("state", "requested", "approved", "done", "declined"),)
+    id: str = Field(primary_key=True, sa_type=TEXT)
+    subject: str | None = Field(default=None, sa_type=TEXT)
+    cause: str = Field(sa_type=TEXT)
+    state: str = Field(sa_type=TEXT)
+    requested_by: str = Field(sa_type=TEXT)
+    requested_at: datetime = Field(sa_type=UtcDateTime)
+    decided_by: str | None = Field(default=None, sa_type=TEXT)
+    decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    erased: int = 0
+
+
+class RetentionRun(SQLModel, table=True):
+    """When the decisions of a type were last looked through for what is past its retention."""
+
+    __tablename__ = "retention_run"
+    decision_type: str = Field(primary_key=True, foreign_key="decision_type.slug", sa_type=TEXT)
+    ran_at: datetime = Field(sa_type=UtcDateTime)
+
+
 unsealed, sealed, tile, tree_head = map(table_of, (Unsealed, Sealed, Tile, TreeHead))
 checkpoint, cosignature, push, shown = map(table_of, (Checkpoint, Cosignature, Push, Shown))
+erasure, retention_run = map(table_of, (Erasure, RetentionRun))

@@ -54,6 +54,7 @@ def sqlite_engine(url: sa.URL, pool_size: int, *, read_only: bool) -> sa.Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            "secure_delete=ON",
             "recursive_triggers=ON",  # else INSERT OR REPLACE deletes append-only rows past their triggers
             f"query_only={'ON' if read_only else 'OFF'}",
         ):

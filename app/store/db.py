@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from uuid_utils import uuid7
 
 from app.domain.errors import Malformed, Unavailable
-from app.store import _bulk, _patience
+from app.store import _bulk, _patience, _scrub
 from app.store._engines import SOON_GONE, postgres_engine, sqlite_engine
 from app.store._engines import driver_url as driver_url
 from app.store._patience import request_begins as request_begins
@@ -239,6 +239,15 @@ class Database:
             tx.run(sa.text("SET LOCAL statement_timeout = 0"))
             tx.run(sa.text("SET LOCAL lock_timeout = 0"))
             tx.run(sa.text("SELECT pg_advisory_xact_lock(4850321)"))
+
+    def scrub(self, *, full: bool = False) -> bool:
+        """Give back what deleted rows took, so that the database's files hold nothing of them; whether that is so.
+
+        SQLite: VACUUM, and the write-ahead log is emptied, unless somebody reads for long. PostgreSQL: VACUUM; `full`
+        writes the tables anew, which locks each of them meanwhile. What was archived, replicated or backed up stays.
+        """
+        with self._writer_lock, _failures_named(self._standing):
+            return _scrub.scrub(self._writer, self.is_sqlite, full)
 
     @property
     def engine(self) -> sa.Engine:

@@ -12,8 +12,11 @@ import sqlalchemy as sa
 from app.domain.access import Actor
 from app.domain.events import NONCE, Event, EventType
 from app.domain.merkle import leaf_hash
+from app.domain.reads import READS
 from app.store.db import ReadTx, WriteTx, new_id
 from app.store.tables import event
+
+LOOKS = sorted(READS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,14 @@ def submissions(tx: ReadTx, decision_ids: Iterable[str]) -> dict[str, Told]:
 
 
 def of_decision(tx: ReadTx, decision_id: str) -> Sequence[sa.Row[Any]]:
-    """The timeline of a decision and its reviews, oldest first."""
-    query = sa.select(event).where(event.c.decision_id == decision_id).order_by(event.c.created_at, event.c.id)
+    """The timeline of a decision and its reviews, oldest first; without who read it."""
+    told = (event.c.decision_id == decision_id) & event.c.type.not_in(LOOKS)
+    query = sa.select(event).where(told).order_by(event.c.created_at, event.c.id)
     return tx.rows(query)
+
+
+def get(tx: ReadTx, event_id: str) -> sa.Row[Any] | None:
+    return tx.row(sa.select(event).where(event.c.id == event_id))
 
 
 def last_at(tx: ReadTx, object_id: str, type: EventType) -> datetime | None:
@@ -107,8 +115,8 @@ def last_at(tx: ReadTx, object_id: str, type: EventType) -> datetime | None:
 
 
 def last(tx: ReadTx, object_id: str, *, besides: EventType) -> sa.Row[Any] | None:
-    """The newest event about the object that is not of the type left aside."""
-    about = (event.c.object_id == object_id) & (event.c.type != besides.value)
+    """The newest event about the object that is neither a read nor of the type left aside."""
+    about = (event.c.object_id == object_id) & event.c.type.not_in([besides.value, *LOOKS])
     return tx.row(sa.select(event).where(about).order_by(event.c.created_at.desc(), event.c.id.desc()).limit(1))
 
 

@@ -89,6 +89,11 @@ def _json_line() -> Expr:
         ),
         "created_at": _time(c.created_at),
         "final_at": _time(c.final_at),
+        "legal_hold": _unless_null(c.held_at, _object({"cause": _plain(c.hold_cause), "at": _time(c.held_at)})),
+        "erased": _unless_null(
+            c.erased_at,
+            _object({"at": _time(c.erased_at), **{n: _plain(c[f"erased_{n}"]) for n in ("by", "under", "event")}}),
+        ),
         "input": c.input,
         "metadata": c.metadata,
         "reviews": _if_asked(
@@ -190,16 +195,17 @@ COLUMNS = (
     "confidence", "stakes", "tier", "status", "outcome", "decided_by", "overturned_outcome", "policy_version",
     "policy_digest", "sampled", "inclusion_probability", "reasons", "created_at", "final_at", "overturned_at",
     "verdict_actions", "verdict_outcomes", "verdict_reason_codes", "verdict_rationales", "verdict_person_ids",
-    "verdict_times", "judgement_outcomes", "input",
+    "verdict_times", "judgement_outcomes", "input", "erased_at", "erased_under",
 )  # fmt: skip
-SAFE = ("id", "decision_type", "tier", "status", "decided_by", "policy_digest")
+SAFE = ("id", "decision_type", "tier", "status", "decided_by", "policy_digest", "erased_under")
 
 
 @cache
 def _csv_line() -> Expr:
     c = decision.c
     cells: dict[str, Expr] = {name: _filled(c[name]) for name in SAFE}
-    cells |= {name: _filled(spelt.timestamp(c[name])) for name in ("created_at", "final_at", "overturned_at")}
+    times = ("created_at", "final_at", "overturned_at", "erased_at")
+    cells |= {name: _filled(spelt.timestamp(c[name])) for name in times}
     cells |= {
         "confidence": _filled(spelt.confidence(c.confidence, c.proposal)),
         "policy_version": _filled(_number(c.policy_version)),
@@ -208,7 +214,7 @@ def _csv_line() -> Expr:
         "reasons": _reason_texts(),
         "verdict_actions": _if_asked(_said(), ",,,,,"),
         "judgement_outcomes": _if_asked(_judged(), ""),
-        "input": _in_quotes(c.input),
+        "input": sa.case((c.erased_at.is_(None), _in_quotes(c.input)), else_=_quoted("")),
     }
     cells |= {name: _filled(_guarded(c[name])) for name in ("proposal_outcome", "outcome", "overturned_outcome")}
     cells |= {name: _cell(c[name]) for name in COLUMNS if name in c and name not in cells}

@@ -92,6 +92,12 @@ def insert(tx: WriteTx, row: dict[str, Any]) -> None:
     tx.insert(api_key, [row])
 
 
+def acting_as(tx: ReadTx, person_id: str) -> Sequence[str]:
+    """Ids of the live keys that act as a person."""
+    theirs = (api_key.c.person_id == person_id) & api_key.c.revoked_at.is_(None)
+    return [row.id for row in tx.rows(sa.select(api_key.c.id).where(theirs).order_by(api_key.c.id))]
+
+
 def revoke(tx: WriteTx, key_id: str) -> bool:
     """Whether the key was alive."""
     alive = (api_key.c.id == key_id) & api_key.c.revoked_at.is_(None)

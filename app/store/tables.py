@@ -7,7 +7,9 @@ from sqlmodel import Field, SQLModel
 
 from app.store._audit_tables import checkpoint as checkpoint
 from app.store._audit_tables import cosignature as cosignature
+from app.store._audit_tables import erasure as erasure
 from app.store._audit_tables import push as push
+from app.store._audit_tables import retention_run as retention_run
 from app.store._audit_tables import sealed as sealed
 from app.store._audit_tables import shown as shown
 from app.store._audit_tables import tile as tile
@@ -87,6 +89,7 @@ class Person(SQLModel, table=True):
     shortcuts: bool = True
     created_at: datetime = Field(sa_type=UtcDateTime)
     disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class RoleGrant(SQLModel, table=True):
@@ -201,6 +204,12 @@ class Decision(SQLModel, table=True):
     final_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     overturned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     salts: bytes | None = Field(default=None, sa_type=sa.LargeBinary)  # see domain/commitments
+    held_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    hold_cause: str | None = Field(default=None, sa_type=TEXT)
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    erased_by: str | None = Field(default=None, sa_type=TEXT)
+    erased_under: str | None = Field(default=None, sa_type=TEXT)
+    erased_event: str | None = Field(default=None, sa_type=TEXT)
 
 
 class Review(SQLModel, table=True):

@@ -118,6 +118,12 @@ def place_of(tx: ReadTx, event_id: str) -> Row | None:
     return tx.row(query.outerjoin_from(event, sealed, sealed.c.event_id == c.id).where(c.id == event_id))
 
 
+def count_below(tx: ReadTx, event_ids: Sequence[str], size: int) -> int:
+    """How many of the events are among the first `size` leaves."""
+    among = tx.among(sealed.c.event_id, event_ids)
+    return int(tx.value(sa.select(sa.func.count()).select_from(sealed).where(among, sealed.c.idx < size)))
+
+
 def bodies(tx: ReadTx, first: int, count: int) -> list[bytes]:
     """The bytes of the events at places from `first` on."""
     placed = sa.select(event.c.body).join(sealed, sealed.c.event_id == event.c.id)

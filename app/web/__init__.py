@@ -9,10 +9,12 @@ from app.web import (
     audit,
     decisions,
     docs,
+    erasure,
     errors,
     exports,
     flow,
     keys,
+    log,
     operations,
     people,
     policies,
@@ -26,8 +28,8 @@ from app.web.headers import SecureHeaders
 PAGES: tuple[APIRouter, ...] = tuple(
     group.router
     for group in (
-        sign_in, queue, reviews, decisions, flow, policies, types, audit, exports, people, keys, operations, account,
-        docs,
+        sign_in, queue, reviews, decisions, flow, policies, types, audit, log, exports, people, keys, erasure,
+        operations, account, docs,
     )
 )  # fmt: skip
 

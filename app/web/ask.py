@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.actions import sessions
+from app.actions.reads import Reads
 from app.domain.access import PUBLIC, SIGNED_IN, Actor, Permission
 from app.domain.errors import Forbidden
 from app.store.db import Database
@@ -35,6 +36,11 @@ class Visit:
     def db(self) -> Database:
         db: Database = self.request.app.state.db
         return db
+
+    @property
+    def reads(self) -> Reads:
+        """What tells of reads."""
+        return Reads(self.db, on=self.request.app.state.settings.record_reads)
 
     @property
     def query(self) -> dict[str, str]:

@@ -36,6 +36,8 @@ def audit_page(ask: AnAsk) -> Response:
         before=read_cursor(ask.query.get("cursor", "")),
         limit=LISTED,
     )
+    told = {name: asked[name] for name in ("object", "from", "to")} | {"type": asked["event"], "actor": who}
+    ask.reads.events(ask.me, told, len(found.data))
     return render.page(
         ask,
         "audit.html",

@@ -6,12 +6,13 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from app.actions import policies, reading, types
+from app.actions import policies, proofs, reading, types
 from app.domain.access import P, declare
 from app.domain.decision_type import DecisionType, parse_decision_type
 from app.store.decisions import Filters
 from app.web import render, shown, titles
 from app.web.ask import AnAsk, Ask
+from app.web.erasure import HOLDS
 from app.web.errors import Page
 from app.web.fields import laid_out
 from app.web.lists import decision_filters, filters_of, next_url, read_cursor
@@ -26,7 +27,9 @@ def list_page(ask: AnAsk) -> Response:
     """Decisions that the person may read, newest first."""
     asked = filters_of(ask, "type", "tier", "status", "model", "from", "to")
     after = read_cursor(ask.query.get("cursor", ""))
-    found = reading.decision_list(ask.db, ask.me, decision_filters(ask, asked), after, LISTED)
+    filters = decision_filters(ask, asked)
+    found = reading.decision_list(ask.db, ask.me, filters, after, LISTED)
+    ask.reads.decisions(ask.me, filters, len(found.data))
     known = {one["slug"]: parse_decision_type(one["document"]) for one in types.list_types(ask.db, ask.me)}
     return render.page(
         ask,
@@ -64,6 +67,8 @@ def decision_page(ask: AnAsk, decision_id: str) -> Response:
     """One decision: what was proposed, why it went its way, and everything that happened to it."""
     view = reading.decision(ask.db, ask.me, decision_id)
     known = reading.decision_type(ask.db, ask.me, view["decision_type"])
+    ask.reads.decision(ask.me, decision_id, known.slug)
+    told = reading.timeline(ask.db, ask.me, decision_id)
     return render.page(
         ask,
         "decision.html",
@@ -73,13 +78,30 @@ def decision_page(ask: AnAsk, decision_id: str) -> Response:
         fields=laid_out(known.input_schema, view["input"]),
         thresholds=shown.thresholds_of(ask.db, ask.me, view),
         reviews=[_review(known, one) for one in view["reviews"]],
-        replayed=shown.replayed(policies.replay(ask.db, ask.me, decision_id)) if _audits(ask, known) else None,
-        timeline=_timeline(known, view, reading.timeline(ask.db, ask.me, decision_id)),
+        replayed=_replayed(ask, known, view),
+        holds=[{"key": key, "title": title} for key, title in HOLDS.items()] if _holds(ask, view) else [],
+        proved=_proved(ask, told) if _audits(ask, known) else None,
+        timeline=_timeline(known, view, told),
     )
+
+
+def _replayed(ask: Ask, known: DecisionType, view: Mapping[str, Any]) -> str | None:
+    if view["erased"] or not _audits(ask, known):
+        return None
+    return shown.replayed(policies.replay(ask.db, ask.me, view["id"]))
+
+
+def _holds(ask: Ask, view: Mapping[str, Any]) -> bool:
+    return ask.me.may(P.HOLD, view["decision_type"]) and not view["erased"]
 
 
 def _audits(ask: Ask, known: DecisionType) -> bool:
     return ask.me.may(P.READ_AUDIT, known.slug)
+
+
+def _proved(ask: Ask, told: list[dict[str, Any]]) -> dict[str, Any]:
+    count, size = proofs.covered(ask.db, [one["id"] for one in told])
+    return {"count": count, "of": len(told), "size": size, "event": told[-1]["id"]}
 
 
 def _decision(known: DecisionType, view: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""Owns the export page and the two downloads behind it, streamed."""
+"""Owns the export page and the downloads behind it, streamed."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
-from app.actions import exports, reading, types
+from app.actions import audit, bundles, exports, reading, types
 from app.domain.access import P, declare
 from app.domain.errors import Invalid
 from app.domain.events import EventType
@@ -19,6 +20,8 @@ from app.web.lists import decision_filters, filters_of
 router = APIRouter(route_class=Page, prefix="/exports")
 NAMES: Final = ("type", "tier", "status", "from", "to")
 RECENT: Final = 10
+PACKED: Final = 500  # bytes of a bundle for each event of the log, measured by benchmarks/bench_bundle.py
+WHAT: Final = {"csv": "decisions, CSV", "jsonl": "decisions, JSON Lines", "bundle": "a bundle that proves itself"}
 
 
 @router.get("")
@@ -39,14 +42,25 @@ def jsonl(ask: AnAsk) -> Response:
     return _download(ask, exports.decisions_jsonl, "jsonl", "application/x-ndjson")
 
 
-def _download(ask: Ask, export: Callable[..., Iterator[bytes]], kind: str, media: str) -> Response:
+@router.get("/bundle.zip")
+@declare(P.EXPORT)
+def bundle(ask: AnAsk) -> Response:
+    signer = ask.request.app.state.signer
+    make = partial(bundles.bundle, signer=signer, seal=partial(audit.seal, ask.db, signer))
+    return _download(ask, make, "zip", "application/zip", name="handrail-bundle")
+
+
+def _download(
+    ask: Ask, export: Callable[..., Iterator[bytes]], kind: str, media: str, name: str = "decisions"
+) -> Response:
     asked = filters_of(ask, *NAMES)
     try:
         filters = decision_filters(ask, asked)
     except Invalid as error:
         return _page(ask, asked, error)
-    headers = {"Content-Disposition": f'attachment; filename="decisions.{kind}"'}
-    return StreamingResponse(export(ask.db, ask.me, filters), media_type=media, headers=headers)
+    chunks = export(ask.db, ask.me, filters)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+    return StreamingResponse(chunks, media_type=media, headers=headers)
 
 
 def _page(ask: Ask, asked: Mapping[str, str], error: Invalid | None = None) -> Response:
@@ -58,6 +72,9 @@ def _page(ask: Ask, asked: Mapping[str, str], error: Invalid | None = None) -> R
         form=asked,
         errors=by_field(error, *NAMES) if error else {},
         recent=_recent(ask),
+        proves=ask.me.may(P.READ_AUDIT),
+        size=(size := bundles.log_size(ask.db)),
+        megabytes=max(1, round(size * PACKED / 1e6)),
     )
 
 
@@ -69,7 +86,7 @@ def _recent(ask: Ask) -> list[dict[str, Any]]:
         {
             "at": event["time"],
             "by": event["actor"]["name"],
-            "what": f"decisions, {'CSV' if event['data']['format'] == 'csv' else 'JSON Lines'}",
+            "what": WHAT[event["data"]["format"]],
             "filters": ", ".join(f"{name} {value}" for name, value in event["data"]["filters"].items()),
         }
         for event in found.data

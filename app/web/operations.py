@@ -18,6 +18,8 @@ TITLES: Final = {
     "announce_overdue": "Announce reviews that are overdue",
     "expire": "End reviews whose policy does not wait",
     "purge": "Drop what is no longer needed",
+    "retain": "Erase data that is past its retention",
+    "erase": "Finish erasures that were approved",
     "push": "Send checkpoints out",
 }
 

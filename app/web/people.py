@@ -45,6 +45,7 @@ def _list(ask: Ask, *, fresh: Any = None, error: HandrailError | None = None, st
     rows = [
         one | {"last_seen_at": seen.get(one["id"], {}).get("last_seen_at")} for one in people.people(ask.db, ask.me)
     ]
+    ask.reads.people(ask.me, len(rows))
     return render.page(
         ask,
         "people.html",
@@ -77,6 +78,7 @@ def person_page(ask: AnAsk, person_id: str) -> Response:
 
 def _person(ask: Ask, person_id: str, *, fresh: Any = None, error: HandrailError | None = None) -> Response:
     person = people.get_person(ask.db, ask.me, person_id)
+    ask.reads.person(ask.me, person_id)
     seen = figures.presence(ask.db, ask.me).get(person_id, {"sessions": 0, "last_seen_at": None})
     keys = people.keys(ask.db, ask.me) if ask.me.may(P.MANAGE_KEYS) else []
     about = {
@@ -124,6 +126,13 @@ def disable(ask: AnAsk, person_id: str) -> Response:
 @declare(P.MANAGE_PEOPLE)
 def enable(ask: AnAsk, person_id: str) -> Response:
     return _changed(ask, person_id, "They may sign in again.", people.enable)
+
+
+@router.post("/{person_id}/erase")
+@declare(P.ERASE)
+def erase(ask: AnAsk, person_id: str) -> Response:
+    """Forget the name and address of somebody who left."""
+    return _changed(ask, person_id, "Erased: the id stays.", people.erase)
 
 
 def _changed(ask: Ask, person_id: str, done: str, change: Callable[..., Any], *args: Any) -> Response:

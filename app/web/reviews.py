@@ -156,6 +156,7 @@ def _screen(ask: Ask, review_id: str, error: HandrailError | None = None) -> Res
         reviews.look(ask.db, ask.me, review_id)
         view = reading.review(ask.db, ask.me, review_id)
     known = reading.decision_type(ask.db, ask.me, view["decision_type"])
+    ask.reads.review(ask.me, view)
     decision = view["decision"]
     return render.page(
         ask,

@@ -40,6 +40,8 @@ def decision_of(known: DecisionType, view: Mapping[str, Any]) -> dict[str, Any]:
         "model_version": view["model"]["version"] or "not said",
         "policy_version": policy.get("version"),
         "proposal": proposal and _proposal(known, proposal),
+        "erased": view["erased"],
+        "legal_hold": view["legal_hold"],
     }
 
 

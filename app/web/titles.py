@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from app.domain.access import Actor, P
 from app.domain.events import EventType
+from app.domain.reads import EVERY
 
 T = EventType
 TITLES: Final[Mapping[str, str]] = {
@@ -49,6 +50,20 @@ TITLES: Final[Mapping[str, str]] = {
     T.POLICY_RETIRED: "A policy version was retired",
     T.EXPORT_STARTED: "Exported records",
     T.DUTY_RETRIED: "Tried again what background work had set aside",
+    T.DECISION_VIEWED: "Opened the decision",
+    T.DECISION_SEARCHED: "Listed decisions",
+    T.REVIEW_VIEWED: "Opened the review",
+    T.EVENT_SEARCHED: "Searched the audit trail",
+    T.PERSON_VIEWED: "Opened a person's page",
+    T.PERSON_SEARCHED: "Listed people",
+    T.DECISION_HELD: "Put the decision under legal hold",
+    T.DECISION_HOLD_RELEASED: "Released the decision from legal hold",
+    T.DECISION_ERASED: "The data of the decision was erased",
+    T.ERASURE_REQUESTED: "Asked for the erasure of a subject",
+    T.ERASURE_APPROVED: "Approved the erasure of a subject",
+    T.ERASURE_DECLINED: "Declined the erasure of a subject",
+    T.RETENTION_RAN: "Erased what was past its retention",
+    T.PERSON_ERASED: "Erased the name and address of a person who left",
 }  # fmt: skip
 ACTIONS: Final[Mapping[str, str]] = {
     "approve": "Approved what the AI proposed",
@@ -90,6 +105,8 @@ def changes_of(event: Mapping[str, Any]) -> list[dict[str, Any]]:
 def link_to(event: Mapping[str, Any], me: Actor) -> str | None:
     """The page of what the event is about, when there is one that the person may see."""
     about: Mapping[str, str] = event["object"]
+    if about["id"] == EVERY:
+        return None
     if about["type"] == "policy":
         return "/policies/" + about["id"].replace("@", "/")
     if about["type"] == "person" and (about["id"] == "unknown" or not me.may(P.MANAGE_PEOPLE)):

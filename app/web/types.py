@@ -40,6 +40,8 @@ def type_page(ask: AnAsk, slug: str) -> Response:
         "owner": known.owner or "nobody named",
         "queue": known.queue,
         "on_invalid_input": known.on_invalid_input,
+        "retention_days": known.retention_days,
+        "legal_hold": known.legal_hold,
         "input_schema": known.input_schema,
         "archived": row["archived"],
         "active_version": row["active_version"],

@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from app.actions import audit, upkeep
 from app.main import create_app
 from app.store.db import Database
+from app.verifier.verify import examined
 from app.worker import run_once
 from tests.api.test_bad_input import check_problem
 from tests.conftest import settings_for
@@ -291,6 +293,17 @@ def test_csv_is_a_download_and_an_event(client: TestClient, house: House) -> Non
     events = client.get("/api/v1/events?type=export.started", headers=house.headers("auditor")).json()["data"]
     assert 1 == len(events)
     check_problem(client.get("/api/v1/exports/decisions.csv", headers=house.headers("reviewer")), 403, "forbidden")
+
+
+def test_a_bundle_is_a_download_that_verifies(client: TestClient, house: House, tmp_path: Path) -> None:
+    submit(client, house)
+    answer = client.get("/api/v1/exports/bundle?type=refund&to=2999-01-01", headers=house.headers("auditor"))
+    assert (200, "application/zip") == (answer.status_code, answer.headers["content-type"])
+    (tmp_path / "bundle.zip").write_bytes(answer.content)
+    assert "Sound: 1 decisions" in examined(str(tmp_path / "bundle.zip"), [], None, None)[0]
+    check_problem(client.get("/api/v1/exports/bundle", headers=house.headers("reviewer")), 403, "forbidden")
+    ahead = client.get("/api/v1/exports/bundle?since=999999", headers=house.headers("auditor"))
+    check_problem(ahead, 409, "checkpoint_ahead")
 
 
 def test_metrics_count_decisions_verdicts_and_waiting_reviews(client: TestClient, house: House) -> None:

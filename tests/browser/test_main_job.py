@@ -19,7 +19,7 @@ PAGES = {
     "lead": ("/queue", "/decisions", "/flow", "/policies", "/policies/refund/1", "/types", "/types/refund", "/account",
              "/nope"),
     "policy_owner": ("/policies/refund", "/policies/refund/diff?from=1&to=2", "/policies/refund/2"),
-    "auditor": ("/audit", "/exports", "/decisions?status=overturned"),
+    "auditor": ("/audit", "/audit/log", "/exports", "/decisions?status=overturned"),
     "admin": ("/people", "/keys", "/operations"),
 }  # fmt: skip
 

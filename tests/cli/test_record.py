@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -107,6 +108,24 @@ def test_the_sample_policies_fit_their_types_and_what_the_simulation_sends(db: D
     assert set(demo.SAMPLES) == {body["decision_type"] for body in sent}
     assert [] == [fault for body in sent for fault in input_faults(types[body["decision_type"]], body["input"])]
     assert sent == list(islice(bodies(7), 300))
+
+
+def test_a_bundle_is_written_and_verified_and_one_byte_more_is_found(
+    handrail: Handrail, here: str, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, vkey, _ = handrail("key", "create-signing", "signing.key", "--origin", "log.example")
+    monkeypatch.setenv("HANDRAIL_ORIGIN", "log.example")
+    monkeypatch.setenv("HANDRAIL_SIGNING_KEY_FILE", str(tmp_path / "signing.key"))
+    assert (0, "") == handrail("export", "bundle", "--out", "one.zip")[:2]
+    (tmp_path / "old.txt").write_bytes(zipfile.ZipFile(tmp_path / "one.zip").read("checkpoint.txt"))
+    assert 0 == handrail("export", "bundle", "--since", "old.txt", "--out", "two.zip")[0]
+    code, said, _ = handrail("verify", "two.zip", "--key", vkey.strip(), "--since", "old.txt")
+    assert (0, True, True) == (code, "still begins" in said, "Nothing is missing" in said)
+    (tmp_path / "two.zip").write_bytes((tmp_path / "two.zip").read_bytes() + b"\n")
+    code, _, wrong = handrail("verify", "two.zip")
+    assert (1, True) == (code, "The end of the zip" in wrong)
+    assert 2 == handrail("verify", "old.txt", "--key", vkey.strip())[0]
+    assert [] == list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.slow

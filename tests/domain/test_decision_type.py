@@ -57,6 +57,12 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"queue": "My queue"}, "/queue", "lower-case letters"),
     ({"on_invalid_input": "ignore"}, "/on_invalid_input", "must be reject or human_decides."),
     ({"on_invalid_input": False}, "/on_invalid_input", "must be reject or human_decides."),
+    ({"retention": {"days": 182}}, "/retention/days", "a whole number of days from 183 (six months)"),
+    ({"retention": {"days": True}}, "/retention/days", "a whole number of days from 183"),
+    ({"retention": {}}, "/retention/days", "a whole number of days from 183"),
+    ({"retention": {"days": 200, "months": 6}}, "/retention/months", "is not a key here"),
+    ({"retention": 200}, "/retention", "must be a mapping"),
+    ({"legal_hold": "yes"}, "/legal_hold", "must be true or false."),
     ({"rationale": "sometimes"}, "/rationale", "must be never, override or always."),
     ({"lease": 15}, "/lease", "a duration such as 30s"),
     ({"lease": "15min"}, "/lease", "a duration such as 30s"),
@@ -252,3 +258,13 @@ def test_a_value_too_deep_for_the_engine_is_a_fault_and_no_crash() -> None:
 def test_any_value_is_checked_and_each_fault_points_into_the_input(value: Any) -> None:
     for fault in input_faults(of_schema(SCHEMA), value):
         assert fault.pointer.startswith("/input")
+
+
+def test_retention_and_legal_hold_are_read_and_change_no_digest_of_documents_without_them() -> None:
+    plain = parse_decision_type(SMALL)
+    assert (None, False) == (plain.retention_days, plain.legal_hold)
+    assert not {"retention", "legal_hold"} & set(plain.document)
+    assert plain.digest == parse_decision_type(SMALL | {"legal_hold": False}).digest
+    kept = parse_decision_type(SMALL | {"retention": {"days": 183}, "legal_hold": True})
+    assert (183, True) == (kept.retention_days, kept.legal_hold)
+    assert kept.digest == parse_decision_type(kept.document).digest != plain.digest

@@ -1,6 +1,8 @@
 """Every page, at both sizes, and every odd request: a page, never a 5xx."""
 
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -10,7 +12,8 @@ PAGES = {
     "reviewer": ("/queue", "/queue?queue=refunds", "/decisions", "/flow", "/policies", "/policies/refund",
                  "/policies/refund/1", "/policies/refund/diff?from=1&to=1", "/types", "/types/refund", "/account"),
     "admin": ("/people", "/keys", "/audit", "/exports", "/policies/refund", "/flow", "/types"),
-    "auditor": ("/audit", "/exports", "/audit?event=review.claimed&actor=Reviewer&from=2020-01-01&to=2999-01-01"),
+    "auditor": ("/audit", "/audit/log", "/exports",
+                "/audit?event=review.claimed&actor=Reviewer&from=2020-01-01&to=2999-01-01"),
 }  # fmt: skip
 
 
@@ -171,6 +174,9 @@ def test_an_export_is_streamed_as_a_file_and_stands_in_the_trail(house: House) -
     assert 2 == len(rows)
     assert "decisions, CSV" in browser.get("/exports")
     assert "Exported records" in browser.get("/audit")
+    with zipfile.ZipFile(io.BytesIO(browser.client.get("/exports/bundle.zip").content)) as archive:
+        assert "verify.py" in archive.namelist()
+    assert "a bundle that proves itself" in browser.get("/exports")
     browser.get("/exports/decisions.csv?from=soon")
     assert 422 == browser.status
     assert 'id="from-error"' in browser.text
