@@ -7,7 +7,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from app.domain.errors import HandrailError, Malformed
-from app.domain.notes import ED25519, Key, Signer, SigningKey, Witnesses, is_name, key_of, seed_of, skey
+from app.domain.notes import COSIGNATURE, ED25519, Key, Signer, SigningKey, Witnesses, is_name, key_of, seed_of, skey
 from app.settings import Settings
 
 MODE = 0o600
@@ -19,12 +19,21 @@ def signer_of(settings: Settings) -> Signer:
     origin = settings.log_origin
     if not is_name(origin):
         raise HandrailError(f"HANDRAIL_ORIGIN: {NO_NAME}")
-    return Signer(origin, tuple(read_key(path, origin) for path in settings.signing_key_file))
+    keys = tuple(read_key(path, origin) for path in settings.signing_key_file)
+    if len({one.key.public for one in keys}) < len(keys):
+        raise HandrailError("HANDRAIL_SIGNING_KEY_FILE names one key twice; during a rotation it names two.")
+    return Signer(origin, keys)
 
 
 def witnesses_of(settings: Settings) -> Witnesses:
-    """The witnesses that the settings name. Raises Malformed."""
-    return Witnesses(tuple(map(key_of, settings.witnesses)), check)
+    """The witnesses that the settings name. Raises HandrailError, for a key that is not one for cosignatures too."""
+    keys = tuple(map(key_of, settings.witnesses))
+    for one in keys:
+        if one.algorithm != COSIGNATURE:
+            raise HandrailError(
+                f"HANDRAIL_WITNESSES: the key of {one.name} signs notes, and is none for cosignature/v1."
+            )
+    return Witnesses(keys, check)
 
 
 def read_key(path: Path, origin: str) -> SigningKey:

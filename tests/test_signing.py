@@ -9,6 +9,7 @@ from app import signing
 from app.domain import notes
 from app.domain.errors import HandrailError
 from app.settings import Settings
+from tests import factories
 
 ORIGIN = "handrail.example/audit"
 
@@ -57,6 +58,11 @@ def test_two_keys_sign_during_a_rotation(key: Path, tmp_path: Path) -> None:
     assert (key, tmp_path / "next") == Settings(signing_key_file=f"{key}, {tmp_path / 'next'}").signing_key_file
 
 
+def test_one_key_named_twice_is_refused(key: Path) -> None:
+    with pytest.raises(HandrailError, match="names one key twice"):
+        signing.signer_of(settings(key, key))
+
+
 def test_a_key_for_another_origin_is_refused(key: Path) -> None:
     with pytest.raises(HandrailError, match=r"holds a key of handrail\.example/audit, but HANDRAIL_ORIGIN says other"):
         signing.signer_of(settings(key, origin="other"))
@@ -94,10 +100,13 @@ def test_the_origin_is_the_public_url_without_its_scheme_unless_given(url: str, 
 
 
 def test_witnesses_are_those_of_the_settings(key: Path) -> None:
-    vkey = signing.create_key(key.parent / "w", "witness.example").vkey
+    vkey = factories.witness().key.vkey
     assert (vkey,) == tuple(one.vkey for one in signing.witnesses_of(settings(witnesses=(vkey,))).keys)
     with pytest.raises(HandrailError, match="verifier key"):
         signing.witnesses_of(settings(witnesses=("nonsense",)))
+    notary = signing.create_key(key.parent / "w", "notary.example").vkey
+    with pytest.raises(HandrailError, match=r"key of notary\.example signs notes"):
+        signing.witnesses_of(settings(witnesses=(vkey, notary)))
 
 
 def test_a_signature_of_another_message_or_key_does_not_hold(key: Path) -> None:

@@ -122,7 +122,7 @@ def consistent(tx: ReadTx, old: int, new: int | None = None) -> Consistency:
         if not 0 < size <= most:
             fault = Fault(pointer, f"must be a size from 1 to {most}.")
             raise Invalid("The tree never had that size.", faults=(fault,))
-    node = tree.nodes(tx, head)
+    node = _within(lambda: tree.nodes(tx, head))
     path = _within(lambda: consistency(node, old, new))
     found = Consistency(old, _within(lambda: root_of(node, old)), new, _within(lambda: root_of(node, new)), path)
     signed = {one.size: one.root for one in map(partial(tree.checkpoint_at, tx), (old, new)) if one}
@@ -135,7 +135,7 @@ def consistent(tx: ReadTx, old: int, new: int | None = None) -> Consistency:
 def _within(read: Any) -> Any:
     try:
         return read()
-    except LookupError as error:
+    except (LookupError, ValueError) as error:  # a tile that is not there, an edge that does not fit the size
         raise _changed(str(error)) from None
 
 
@@ -196,9 +196,10 @@ def _verified(text: str, number: int, line: str, witnesses: Witnesses) -> Signat
 
 @reads
 def tile(tx: ReadTx, place: Place) -> bytes:
-    """The hashes of a tile, as wide as asked for. Raises NotFound when it has not grown so far."""
+    """The hashes of a tile, as wide as asked for. Raises NotFound when it has not grown so far, and Conflict."""
     head = tree.head(tx)
-    found = tree.hashes(tx, Edge(head.size, head.edge), place.level, place.n)[: place.width * HASH]
+    whole: bytes = _within(lambda: tree.hashes(tx, Edge(head.size, head.edge), place.level, place.n))
+    found = whole[: place.width * HASH]
     if len(found) != place.width * HASH:
         raise NotFound("There is no such tile yet.")
     return found

@@ -100,7 +100,7 @@ def event(tx: ReadTx, actor: Actor, event_id: str) -> tuple[dict[str, Any], str 
         raise NotFound("There is no such event.")
     ids = {row.decision_id} if row.decision_id else set()
     unheard = _views.unheard(tx, actor, reviews.of_decisions(tx, ids))
-    hide = row.decision_id in _views.hidden(tx, actor, decisions.many(tx, ids).values()) or _tells(row, unheard)
+    hide = row.decision_id in _views.hidden(tx, actor, decisions.many(tx, ids).values()) or _tells(row, unheard, actor)
     return _named(tx, [_views.event(row, hide=hide)])[0], None if hide else row.body.decode()
 
 

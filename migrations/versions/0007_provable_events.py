@@ -15,7 +15,8 @@ SALTED = {"decision": "salts", "judgement": "salt", "verdict": "salt"}
 NUMBER = """
     UPDATE event SET version = counted.n FROM (
         SELECT id, row_number() OVER (PARTITION BY object_id ORDER BY created_at, id) AS n FROM event
-        WHERE type LIKE 'decision.%' OR type LIKE 'review.%'
+        WHERE (type LIKE 'decision.%' OR type LIKE 'review.%')
+        AND type NOT LIKE '%.viewed' AND type NOT LIKE '%.searched'
     ) AS counted WHERE event.id = counted.id
 """
 REFUSES = "BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"

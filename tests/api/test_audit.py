@@ -202,6 +202,13 @@ def test_a_tree_that_is_not_the_one_that_was_signed_is_not_proved_consistent(
     check_problem(ask("from=300"), 409, "tree_broken")
 
 
+def test_an_edge_that_does_not_fit_is_said_wherever_it_is_read(client: TestClient, log: House) -> None:
+    set_head(log.db, edge=b"short")
+    event_id = ids(log.db)[0]
+    for path in ("/tile/0/002.p/8", "/api/v1/audit/consistency?from=300", f"/api/v1/audit/events/{event_id}/proof"):
+        check_problem(client.get(path, headers=log.headers("auditor")), 409, "tree_broken")
+
+
 def head_of(db: Database) -> Any:
     with db.read() as tx:
         return tree.head(tx)
