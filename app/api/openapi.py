@@ -161,6 +161,8 @@ _TYPE: Final = {
 }
 EXAMPLES: Final[dict[type[BaseModel], Any]] = {
     audit_schemas.NewCosignatures: {"size": 70000, "lines": [audit_schemas.LINE]},
+    erasure_schemas.NewErasure: {"subject": "customer-5512", "cause": "consent_withdrawn"},
+    erasure_schemas.NewHold: {"cause": "litigation"},
     schemas.NewDecision: _NEW,
     schemas.NewBatch: {"items": [_NEW]},
     schemas.NewClaim: {"queue": "refunds"},

@@ -16,7 +16,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
 )
 
-from app.actions import audit
+from app.actions import audit, erasure
+from app.domain.access import Actor, Grant
 from tests.api.test_calls import claim, rule, submit
 from tests.api.test_openapi import document
 from tests.factories import House, key, signer
@@ -37,7 +38,11 @@ def status_is_promised(ctx: CheckContext, response: Any, case: Case) -> None:
 def test_every_call_answers_as_the_document_says(client: TestClient, house: House) -> None:
     load_all_checks()
     office = key(house.db, "office", "admin", "audit:read", "decisions:read")
-    tokens = {"reviews": house.keys["lead"], **dict.fromkeys(SERVICE, house.keys["service"])}
+    tokens = {
+        "reviews": house.keys["lead"],
+        "erasure": house.keys["admin"],
+        **dict.fromkeys(SERVICE, house.keys["service"]),
+    }
     made = schemathesis.openapi.from_dict(narrowed(document(client), known_things(client, house)))
     called = set()
     for operation in (found.ok() for found in made.get_all_operations()):
@@ -77,11 +82,20 @@ def known_things(client: TestClient, house: House) -> dict[str, list[Any]]:
     return {
         "decision_id": [settled["id"], waiting["id"], "dec_none"],
         "review_id": [review["id"], settled["review"]["id"], "rev_none"],
+        "erasure_id": [asked_to_erase(client, house), "ers_none"],
         "event_id": [settled["event"]["id"], "evt_none"],
         "slug": ["refund", "voucher"],
         "version": [1, 2],
         "token": [review["lease"]["token"], 0],
     }
+
+
+def asked_to_erase(client: TestClient, house: House) -> str:
+    """A request by somebody else, which may be approved."""
+    submit(client, house, subject="customer-5512", confidence=0.99)
+    lead = house.people["lead"]
+    other = Actor("person", lead, "Lead", person_id=lead, grants=(Grant("admin"),))
+    return str(erasure.request(house.db, other, "customer-5512", "objection")["id"])
 
 
 def narrowed(made: dict[str, Any], known: dict[str, list[Any]]) -> dict[str, Any]:
