@@ -92,7 +92,8 @@ def doctor() -> None:
         say(problem)
     if problems:
         raise typer.Exit(1)
-    typer.echo("All is well: settings, database, schema, worker and clock.")
+    but = ", but for what the warnings say" if found["warnings"] else ""
+    typer.echo(f"All is well{but}: settings, database, schema, worker and clock.")
 
 
 def listen(host: str, port: int) -> socket.socket:
