@@ -86,6 +86,7 @@ def _check(tx: ReadTx, actor: Actor, filters: Filters) -> None:
 
 @writes
 def _start(tx: WriteTx, actor: Actor, filters: Filters, signer: Signer, since: int | None) -> Asked:
+    _check.within(tx, actor, filters)  # again: a review may have come while others were sealed
     types = _both(actor.types(Permission.EXPORT), actor.types(Permission.READ_AUDIT))
     head, last = tree.head(tx), tree.last_checkpoint(tx) if signer.keys else None
     size, root = (last.size, last.root) if last else (head.size, head.root)
