@@ -13,6 +13,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from app.actions import _record, _views
+from app.actions._parquet import Parquet, must_be_there
 from app.domain.access import Actor, Permission
 from app.domain.bundle import FORMAT, Nodes, Proofs, Zip, event_line, json_bytes
 from app.domain.canonical import canonical
@@ -50,18 +51,28 @@ class Asked:
 
 
 def bundle(
-    db: Database, actor: Actor, filters: Filters, signer: Signer, seal: Callable[[], int], since: int | None = None
+    db: Database,
+    actor: Actor,
+    filters: Filters,
+    signer: Signer,
+    seal: Callable[[], int],
+    since: int | None = None,
+    *,
+    parquet: bool = False,
 ) -> Iterator[bytes]:
     """The zip, as it is made. `seal` gives places to the events that wait; `since` is the size of an older checkpoint.
 
-    Raises Forbidden, and Conflict where somebody would see what a blind review hides from them, before the first byte.
+    Raises Forbidden, Conflict where somebody would see what a blind review hides from them, and HandrailError where
+    `parquet` asks for what is not installed, all before the first byte.
     """
+    if parquet:
+        must_be_there()
     filters = Filters(type=filters.type, since=filters.since, until=filters.until)  # it is filtered by nothing else
     _check(db, actor, filters)
     for _ in range(1000):
         if seal() < FEW:
             break
-    return _written(db, _start(db, actor, filters, signer, since), signer)
+    return _written(db, _start(db, actor, filters, signer, since), signer, parquet)
 
 
 @reads
@@ -117,12 +128,15 @@ def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset
     return one & other
 
 
-def _written(db: Database, asked: Asked, signer: Signer) -> Iterator[bytes]:
+def _written(db: Database, asked: Asked, signer: Signer, parquet: bool) -> Iterator[bytes]:
     archive, named, counts = Zip(), verify.Named(), dict.fromkeys(("decisions", "events", "reviews", "verdicts"), 0)
-    with SpooledTemporaryFile(IN_MEMORY) as table:
-        yield from archive.deflated("decisions.jsonl", _decisions(db, asked, table, counts))
-        table.seek(0)
-        yield from archive.deflated("decisions.csv", iter(lambda: table.read(1 << 16), b""))
+    with SpooledTemporaryFile(IN_MEMORY) as table, SpooledTemporaryFile(IN_MEMORY) as columns:
+        also = Parquet(columns) if parquet else None
+        yield from archive.deflated("decisions.jsonl", _decisions(db, asked, table, also, counts))
+        yield from archive.deflated("decisions.csv", _again(table))
+        if also:
+            also.end()
+            yield from archive.deflated("decisions.parquet", _again(columns))
     yield from archive.deflated("events.jsonl", _events(db, asked, named, counts))
     for name in sorted(named.files):
         text = _text(db, name, named.files[name])
@@ -163,8 +177,13 @@ def _manifest(asked: Asked, archive: Zip, signer: Signer, counts: Mapping[str, i
     })  # fmt: skip
 
 
-def _decisions(db: Database, asked: Asked, table: Any, counts: dict[str, int]) -> Iterator[bytes]:
-    """The lines of decisions.jsonl; the rows of decisions.csv, made from the same, go to `table`."""
+def _again(file: Any) -> Iterator[bytes]:
+    file.seek(0)
+    return iter(lambda: file.read(1 << 16), b"")
+
+
+def _decisions(db: Database, asked: Asked, table: Any, also: Parquet | None, counts: dict[str, int]) -> Iterator[bytes]:
+    """The lines of decisions.jsonl; the rows of decisions.csv, made from the same, go to `table` and to `also`."""
     table.write((",".join(verify.COLUMNS) + "\r\n").encode())
     after: str | None = ""
     while after is not None:
@@ -173,7 +192,10 @@ def _decisions(db: Database, asked: Asked, table: Any, counts: dict[str, int]) -
         for line in lines:
             counts["reviews"] += len(line["reviews"])
             counts["verdicts"] += sum(len(one["verdicts"]) for one in line["reviews"])
-            table.write(verify.csv_line(line).encode())
+            cells = verify.cells(line)
+            table.write((",".join(cells) + "\r\n").encode())
+            if also:
+                also.add(cells)
         if lines:
             yield b"".join(json_bytes(line) + b"\n" for line in lines)
 

@@ -57,15 +57,20 @@ def export_bundle(
     older: Annotated[
         Path | None, typer.Option("--since", help="A checkpoint that was kept: the bundle proves that the log goes on.")
     ] = None,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Add decisions.parquet: decisions.csv for programs that read Parquet.")
+    ] = False,
 ) -> None:
     """Write everything an auditor needs to one zip that proves itself; the export is an event itself."""
     signer = signer_of(Settings())
     size = parse_checkpoint(parse_note(text_of(older)).text).size if older else None
-    if not signer.keys:
-        say("There is no signing key (`handrail key create-signing`), so the bundle can only agree with itself.")
     with database() as db:
         filters = Filters(type=type, since=since, until=until)
-        _keep(out, bundles.bundle(db, SYSTEM, filters, signer, partial(audit.seal, db, signer), size))
+        seal = partial(audit.seal, db, signer)
+        chunks = bundles.bundle(db, SYSTEM, filters, signer, seal, size, parquet=parquet)
+        if not signer.keys:
+            say("There is no signing key (`handrail key create-signing`), so the bundle can only agree with itself.")
+        _keep(out, chunks)
 
 
 def _keep(out: Path, chunks: Iterator[bytes]) -> None:

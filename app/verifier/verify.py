@@ -611,6 +611,10 @@ VERDICTS = {"verdicts": "action", "outcomes": "outcome", "people": "person", "re
 
 
 def csv_line(line: Any) -> str:
+    return ",".join(cells(line)) + "\r\n"
+
+
+def cells(line: Any) -> list[str]:
     """The row of decisions.csv for a line of decisions.jsonl: the same, flat. No cell can start a formula."""
     said = [one for review in line["reviews"] for one in review["verdicts"]]
     judged = [one for review in line["reviews"] for one in review["judgements"]]
@@ -622,7 +626,7 @@ def csv_line(line: Any) -> str:
         known.update((f"{group}_{name}", value) for name, value in (line[group] or {}).items())
     for column, name in VERDICTS.items():
         known[column] = " | ".join(one[name] or "" for one in said)
-    return ",".join([cell(known[name]) if name in known else "" for name in COLUMNS]) + "\r\n"
+    return [cell(known[name]) if name in known else "" for name in COLUMNS]
 
 
 def cell(value: Any) -> str:
@@ -854,6 +858,8 @@ def report(audit: Audit, trusted: bool, event: str | None) -> list[str]:
     told = [f"Sound: {n['decisions']} decisions, {n['events']} events, {n['verdicts']} verdicts, "
             f"under the checkpoint of {audit.head.origin} at size {audit.head.size}."]  # fmt: skip
     told.append("Nothing is missing: it is the whole log." if whole else PART)
+    if "decisions.parquet" in audit.zip.members:
+        told.append("decisions.parquet is as the manifest says; its content was not read.")
     if not audit.keys:
         told.append("NOT SIGNED: whoever made it had no key, so it only agrees with itself.")
     elif not trusted:

@@ -1,5 +1,6 @@
 """What a bundle promises: all of it is there, it verifies, and it shows nobody what they may not see."""
 
+import csv
 import io
 import json
 import zipfile
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.actions import audit, erasure, people, policies, reviews, types, upkeep
+from app.actions import _parquet, audit, erasure, people, policies, reviews, types, upkeep
 from app.actions.bundles import bundle
 from app.actions.decisions import cancel
 from app.actions.sessions import actor_of_key
@@ -24,7 +25,7 @@ from app.domain.review import Action, Said
 from app.store.db import Database
 from app.store.decisions import Filters
 from app.store.tables import decision
-from app.verifier.verify import Wrong, examined, key_of
+from app.verifier.verify import COLUMNS, Wrong, examined, key_of
 from tests.actions.test_promises import submit
 from tests.factories import POLICY, REFUND, House, put_policy, signer
 
@@ -255,3 +256,46 @@ def test_data_that_vanished_without_an_erasure_is_found(busy: House, tmp_path: P
         tx.run(decision.update().values(salts=None))
     with pytest.raises(Wrong, match="no event tells that it was erased"):
         found(made(busy.db), tmp_path)
+
+
+def test_parquet_has_the_rows_of_the_table_and_is_verified_as_far_as_it_can_be(
+    busy: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
+    monkeypatch.setattr(_parquet, "ROWS", 7)
+    raw = b"".join(bundle(busy.db, SYSTEM, Filters(), SIGNER, partial(audit.seal, busy.db, SIGNER), parquet=True))
+    file = parquet.ParquetFile(io.BytesIO(member(raw, "decisions.parquet")))
+    table = file.read()
+    heading, *rows = csv.reader(io.StringIO(member(raw, "decisions.csv").decode(), newline=""))
+    assert (24, 4) == (len(rows), file.num_row_groups)
+    assert (heading, {"string"}) == (table.column_names, {str(one) for one in table.schema.types})
+    assert rows == [list(row.values()) for row in table.to_pylist()]
+    assert "decisions.parquet is as the manifest says; its content was not read." in found(raw, tmp_path)
+    assert not any("parquet" in one for one in found(made(busy.db), tmp_path))
+
+
+def test_long_texts_end_a_row_group_early_and_no_decision_makes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
+    monkeypatch.setattr(_parquet, "TEXT", 1000)
+    groups = []
+    for count in (0, 5):
+        file = io.BytesIO()
+        table = _parquet.Parquet(file)
+        for _ in range(count):
+            table.add(["x" * 600, *[""] * (len(COLUMNS) - 1)])
+        table.end()
+        groups.append(parquet.ParquetFile(file).metadata)
+    assert [(0, 0), (5, 3)] == [(one.num_rows, one.num_row_groups) for one in groups]
+
+
+def test_one_bit_of_the_parquet_is_found(house: House, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    submit(house)
+    raw = b"".join(bundle(house.db, SYSTEM, Filters(), SIGNER, partial(audit.seal, house.db, SIGNER), parquet=True))
+    info, random = zipfile.ZipFile(io.BytesIO(raw)).getinfo("decisions.parquet"), Random(6)
+    begins = info.header_offset + 30 + len(info.filename) + 20
+    for _ in range(60):
+        changed = bytearray(raw)
+        changed[begins + random.randrange(info.compress_size)] ^= 1 << random.randrange(8)
+        with pytest.raises(Wrong, match=r"decisions\.parquet"):
+            found(bytes(changed), tmp_path)

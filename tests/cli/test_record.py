@@ -132,6 +132,23 @@ def test_a_bundle_is_written_and_verified_and_one_byte_more_is_found(
     assert [] == list(tmp_path.glob("*.part"))
 
 
+def test_a_bundle_with_parquet_is_verified_and_without_pyarrow_one_sentence_says_what_to_install(
+    handrail: Handrail, here: str, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pyarrow", None)
+        sentence = "Parquet needs pyarrow, which is not there: `pip install 'handrail[parquet]'`.\n"
+        assert (1, "", sentence) == handrail("export", "bundle", "--parquet", "--out", "one.zip")
+        assert [] == list(tmp_path.glob("*.zip*"))
+        assert 0 == handrail("export", "bundle", "--out", "one.zip")[0]
+    events = zipfile.ZipFile(tmp_path / "one.zip").read("events.jsonl")
+    assert 0 == events.count(b"export.started"), "what was refused is no event"
+    pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    assert 0 == handrail("export", "bundle", "--parquet", "--out", "two.zip")[0]
+    code, said, _ = handrail("verify", "two.zip")
+    assert (0, True) == (code, "its content was not read" in said)
+
+
 @pytest.mark.slow
 def test_the_demonstration_fills_the_queue_and_ends_well(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
