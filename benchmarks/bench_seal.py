@@ -64,7 +64,7 @@ def main() -> None:
 def happen(db: Database, count: int) -> list[str]:
     told = (Event(EventType.DECISION_SUBMITTED, f"dec_{number:036}", data=DATA) for number in range(count))
     with db.write() as tx:
-        return events.record(tx, SYSTEM, *told)
+        return [one.id for one in events.record(tx, SYSTEM, *told)]
 
 
 def catching_up(url: str, signer: Signer, count: int) -> None:
