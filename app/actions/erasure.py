@@ -13,7 +13,7 @@ from app.domain.decision_type import cached_type
 from app.domain.erasure import Cause, HoldCause, Under
 from app.domain.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from app.domain.events import Event, EventType, timestamp
-from app.store import decision_types, decisions, erasures, events, people
+from app.store import decision_types, decisions, erasures, events, keys, people
 from app.store.db import Database, ReadTx, WriteTx, new_id, reads, writes
 
 P = Permission
@@ -100,6 +100,10 @@ def _approve(tx: WriteTx, actor: Actor, request_id: str) -> None:
     row = _waiting(tx, actor, request_id)
     if row.requested_by == actor.person_id:
         raise Conflict("You asked for this yourself: somebody else must approve it.", "same_person")
+    key: Row = keys.get(tx, actor.key_id) if actor.key_id else None
+    if key is not None and key.created_by not in (actor.person_id, SYSTEM.id):
+        # Whoever manages keys can make one that acts as anybody, and approve their own request with it.
+        raise Forbidden("Approve it signed in: somebody else made the key that acts as you.")
     _approved(tx, actor, row)
 
 
@@ -170,13 +174,16 @@ def _some(tx: WriteTx, request_id: str, actor: Actor) -> dict[str, Any] | None:
     if row.state != "approved":
         return _view(tx, row)
     # What was submitted, put on hold or opened again after the approval is not part of it.
-    found = [one for one in erasures.of_subject(tx, row.subject, until=row.decided_at) if _may_go(one)][:BATCH]
+    rows = erasures.of_subject(tx, row.subject, until=row.decided_at)
+    held = _held_types(tx, {one.decision_type for one in rows})
+    found = [one for one in rows if _may_go(one) and one.decision_type not in held][:BATCH]
     said = {"request": row.id, "cause": row.cause}
     gone = [one.id for one in found if erase(tx, actor, one.id, Under.REQUEST, **said)]
     erasures.drop_answers(tx, gone)
     values: dict[str, Any] = {"erased": row.erased + len(gone)}
     if not gone:
         values |= {"state": "done", "subject": None}
+        erasures.drop_answers(tx, [row.id])  # whose fingerprint is of the subject
     erasures.change(tx, row.id, values)
     return _view(tx, erasures.lock(tx, row.id)) if not gone else None
 

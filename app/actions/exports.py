@@ -13,8 +13,9 @@ from typing import Any
 
 from app.actions import _views
 from app.domain.access import Actor, Permission
-from app.domain.canonical import digest, dumps
+from app.domain.canonical import dumps
 from app.domain.events import Event, EventType, timestamp
+from app.domain.reads import FREE, GIVEN
 from app.store import decision_types, decisions, events, exports, reviews
 from app.store.db import Database, ReadTx, WriteTx, new_id, surveys, writes
 from app.store.decisions import Filters
@@ -53,8 +54,8 @@ def _start(tx: WriteTx, actor: Actor, filters: Filters, kind: str) -> Filters:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if name in ("subject", "external_id"):  # may name a person, and an event is for ever
-        return digest(value.encode())
+    if name in FREE:  # may name a person, and an event is for ever
+        return GIVEN
     return timestamp(value) if hasattr(value, "strftime") else value
 
 

@@ -57,7 +57,9 @@ def _some(tx: WriteTx, slug: str, days: int, after: Key | None) -> tuple[int, Ke
         return 0, None
     moment = tx.now() - timedelta(days=days)
     found = erasures.past(tx, slug, moment, after, BATCH)
-    gone = sum(erase(tx, SYSTEM, one.id, Under.RETENTION) for one in found)
+    erased = [one.id for one in found if erase(tx, SYSTEM, one.id, Under.RETENTION)]
+    erasures.drop_answers(tx, erased)
+    gone = len(erased)
     if gone:
         data = {"erased": gone, "days": days, "ended_before": timestamp(moment)}
         events.record(tx, SYSTEM, Event(EventType.RETENTION_RAN, slug, decision_type=slug, data=data))

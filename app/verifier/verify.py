@@ -745,7 +745,8 @@ class Audit:
                 must(id > before, "it is out of order, or there twice")
                 before, where = id, f"{where} ({id:.60})"
                 while ahead and ahead[1]["decision"] <= id:
-                    group.append(ahead)
+                    if ahead[1]["v"] == 1 or ahead[1]["object"]["version"] is not None:  # a read is no step
+                        group.append(ahead)
                     must(ahead[1]["decision"] == id, f"{ahead[1]['decision']} has events, but is not here before it")
                     must(len(group) < GROUP, "it has more events than any decision")
                     ahead = next(events, None)
@@ -765,6 +766,7 @@ class Audit:
         older = [e for _, e in group if e["v"] == 1]
         if older:  # from before events were numbered: the bytes are proved, the steps are not replayed
             self.older += 1
+            must(group[0][1]["v"] == 1, "it was submitted with numbered events, and has others besides")
             found = Decision(next(e for e in older if e["type"] == "decision.submitted"))
             for _, e in group:
                 if e["type"] == "decision.erased":
@@ -893,4 +895,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     sys.exit(main())

@@ -197,6 +197,30 @@ def test_nobody_approves_what_they_asked_for(client: TestClient, house: House, w
     assert [] == events(house.db, "erasure.approved")
 
 
+def test_nobody_approves_their_own_request_with_a_key_that_they_made_for_another(
+    client: TestClient, house: House, who: Who
+) -> None:
+    submit(client, house)
+    asked = erasure.request(house.db, who("admin"), SECRET, "objection")
+    made = people.create_key(house.db, who("admin"), "borrowed", ["admin"], person_id=who("boss").person_id)["key"]
+    borrowed = actor_of_key(house.db, made, None)
+    assert borrowed
+    with pytest.raises(Forbidden, match="signed in"):
+        erasure.approve(house.db, borrowed, asked["id"])
+    assert SECRET in everything(house.db)
+
+
+def test_a_type_that_comes_under_hold_after_the_approval_keeps_its_data(
+    client: TestClient, house: House, who: Who
+) -> None:
+    submit(client, house)
+    asked = erasure.request(house.db, who("admin"), SECRET, "objection")
+    erasure._approve(house.db, who("boss"), asked["id"])
+    types.apply(house.db, SYSTEM, REFUND | {"legal_hold": True})
+    run_once(house.db)
+    assert [] == events(house.db, "decision.erased")
+
+
 @pytest.mark.parametrize("name", ["reviewer", "auditor", "lead", "owner"])
 def test_only_administrators_erase_and_hold(client: TestClient, house: House, who: Who, name: str) -> None:
     told = submit(client, house)
