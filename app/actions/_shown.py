@@ -35,26 +35,26 @@ def content(tx: ReadTx, actor: Actor, review: Row, decision: Row) -> str:
 
 
 def keep(tx: WriteTx, actor: Actor, review: Row, decision: Row) -> None:
-    """Keep what the holder sees now, unless it is what they saw last under this token."""
-    text = content(tx, actor, review, decision)
-    if is_kept(tx, actor, review, text):
-        return
+    """Keep what the holder sees now."""
     row = {
         "id": new_id("shw"),
         "review_id": review.id,
         "decision_id": decision.id,
         "person_id": actor.person_id,
         "token": review.lease_token,
-        "content": text,
+        "content": content(tx, actor, review, decision),
         "salt": os.urandom(SALT),
         "created_at": tx.now(),
     }
     reviews.insert_shown(tx, row)
 
 
-def is_kept(tx: ReadTx, actor: Actor, review: Row, text: str) -> bool:
+def is_kept(tx: ReadTx, actor: Actor, review: Row, decision: Row) -> bool:
+    """Whether what the holder sees now is what they saw last under this token."""
     last = reviews.last_shown(tx, review.id, str(actor.person_id))
-    return last is not None and (last.token, last.content) == (review.lease_token, text)
+    if last is None or last.token != review.lease_token:
+        return False
+    return bool(last.content == content(tx, actor, review, decision))
 
 
 def last(tx: ReadTx, actor: Actor, review: Row) -> tuple[str | None, dict[str, str]]:

@@ -121,7 +121,7 @@ def review(tx: ReadTx, actor: Actor, review_id: str) -> dict[str, Any]:
         "server_time": tx.now(),
     }
     standing = _standing(tx, actor, row)
-    new = standing["mine"] and not _shown.is_kept(tx, actor, row, _shown.content(tx, actor, row, decision_row))
+    new = standing["mine"] and not _shown.is_kept(tx, actor, row, decision_row)
     return view | standing | _said(tx, actor, row, hide) | {"to_keep": new}
 
 

@@ -8,7 +8,7 @@ from app.domain.access import SYSTEM
 from app.domain.decision_type import cached_type
 from app.domain.erasure import Under
 from app.domain.events import Event, EventType, timestamp
-from app.store import decision_types, erasures, events
+from app.store import decision_types, erasures, events, keys
 from app.store.db import Database, ReadTx, WriteTx, reads, writes
 
 BATCH = 100
@@ -57,9 +57,10 @@ def _some(tx: WriteTx, slug: str, days: int, after: Key | None) -> tuple[int, Ke
         return 0, None
     moment = tx.now() - timedelta(days=days)
     found = erasures.past(tx, slug, moment, after, BATCH)
-    erased = [one.id for one in found if erase(tx, SYSTEM, one.id, Under.RETENTION)]
-    erasures.drop_answers(tx, erased)
-    gone = len(erased)
+    # An answer is kept with an event: looking through all of them for each old decision would hold the lock for long.
+    answered = events.happened_since(tx, [one.id for one in found], tx.now() - 2 * keys.KEEP_ANSWERS)
+    gone = sum(erase(tx, SYSTEM, one.id, Under.RETENTION) for one in found)
+    erasures.drop_answers(tx, answered)
     if gone:
         data = {"erased": gone, "days": days, "ended_before": timestamp(moment)}
         events.record(tx, SYSTEM, Event(EventType.RETENTION_RAN, slug, decision_type=slug, data=data))

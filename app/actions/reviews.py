@@ -76,7 +76,9 @@ def look(tx: WriteTx, actor: Actor, review_id: str) -> None:
     """Keep what the screen says to the holder, where that is not what it said before. Of others nothing is kept."""
     row = reviews.lock(tx, review_id)
     if row is not None and row.state == "open" and row.lease_holder == actor.person_id:
-        _shown.keep(tx, actor, *_both(tx, review_id))
+        now = _both(tx, review_id)
+        if not _shown.is_kept(tx, actor, *now):
+            _shown.keep(tx, actor, *now)
 
 
 @writes

@@ -22,7 +22,6 @@ from app.store.db import Database, ReadTx, WriteTx, writes
 
 log = logging.getLogger(__name__)
 BATCH = 200
-KEEP_ANSWERS = timedelta(hours=24)
 SESSION_IDLE = timedelta(minutes=30)
 SESSION_ABSOLUTE = timedelta(hours=12)
 MEMORY = timedelta(days=1)  # of throttles, and of workers that are gone
@@ -215,7 +214,7 @@ def purge(tx: WriteTx) -> int:
     """Drop old answers to Idempotency-Keys, dead sessions, old throttles, workers long gone, old tallies; how many."""
     now = tx.now()
     return (
-        keys.drop_answers_before(tx, now - KEEP_ANSWERS)
+        keys.drop_answers_before(tx, now - keys.KEEP_ANSWERS)
         + people.drop_sessions_before(tx, created=now - SESSION_ABSOLUTE, seen=now - SESSION_IDLE)
         + people.drop_throttles_before(tx, now - MEMORY)
         + duties.drop_workers_before(tx, now - MEMORY)

@@ -13,7 +13,7 @@ from app.domain.canonical import canonical_text
 BODY_VERSION = 2
 NONCE = 16  # bytes
 NUMBERED = ("decision", "review")  # whose events are counted, each from 1
-READS = ("viewed", "searched")
+LOOKS = (".viewed", ".searched")  # events of this ending change nothing: somebody looked
 
 
 class EventType(StrEnum):
@@ -98,8 +98,7 @@ class Event:
     @property
     def is_numbered(self) -> bool:
         """Whether it has a number among the events of its object: then a verifier sees when one is missing."""
-        kind, _, what = self.type.value.partition(".")
-        return kind in NUMBERED and what not in READS
+        return self.object_type in NUMBERED and not self.type.endswith(LOOKS)
 
     def body(
         self, event_id: str, at: datetime, actor: Actor, *,

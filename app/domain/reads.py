@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.domain.access import Actor
-from app.domain.events import EventType, timestamp
+from app.domain.events import LOOKS, EventType, timestamp
 
 EVERY: Final = "*"  # the object of a read that is of no single one
-READS: Final = frozenset(kind for kind in EventType if kind.endswith((".viewed", ".searched")))
+READS: Final = frozenset(kind for kind in EventType if kind.endswith(LOOKS))
 ROLES: Final = frozenset({"auditor", "admin"})
 SCOPES: Final = frozenset({"audit:read", "admin"})
 NAMED: Final = frozenset({"type", "tier", "status", "model", "overturned"})  # these name no person

@@ -101,6 +101,12 @@ def of_decision(tx: ReadTx, decision_id: str) -> Sequence[sa.Row[Any]]:
     return tx.rows(query)
 
 
+def happened_since(tx: ReadTx, decision_ids: Iterable[str], moment: datetime) -> set[str]:
+    """Those of the decisions of which an event was written since."""
+    told = event.c.decision_id.in_(sorted(decision_ids)) & (event.c.created_at >= moment)
+    return {row.decision_id for row in tx.rows(sa.select(event.c.decision_id).where(told).distinct())}
+
+
 def get(tx: ReadTx, event_id: str) -> sa.Row[Any] | None:
     return tx.row(sa.select(event).where(event.c.id == event_id))
 

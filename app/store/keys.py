@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,8 @@ from app.domain.access import Actor, Grant
 from app.domain.keys import same_digest, split_key
 from app.store.db import ReadTx, WriteTx
 from app.store.tables import api_key, idempotency, person, role_grant
+
+KEEP_ANSWERS = timedelta(hours=24)
 
 
 def actors(tx: ReadTx, presented: Iterable[str]) -> dict[str, Actor]:

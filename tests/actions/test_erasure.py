@@ -3,89 +3,25 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
-from datetime import timedelta
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import DBAPIError
 
-from app.actions import audit, erasure, people, reading, retention, types
+from app.actions import audit, erasure, people, reading, types
 from app.actions.sessions import actor_of_key
 from app.api import erasure_schemas
 from app.domain import merkle
-from app.domain.access import SYSTEM, Actor
+from app.domain.access import SYSTEM
 from app.domain.erasure import Cause, HoldCause
 from app.domain.errors import Conflict, Forbidden, Invalid, NotFound
-from app.domain.events import timestamp
 from app.store import tables
 from app.store.db import Database
 from app.worker import run_once
-from tests.factories import REFUND, House, key, person, signer, submission
-
-SECRET = "ada-5512-secret"
-Who = Callable[[str], Actor]
-
-
-@pytest.fixture
-def who(house: House) -> Who:
-    boss = person(house.db, "boss", "admin")
-    keys = dict(house.keys) | {"boss": key(house.db, "boss-key", "admin", "audit:read", person_id=boss)}
-
-    def known(name: str) -> Actor:
-        found = actor_of_key(house.db, keys[name], None)
-        assert found
-        return found
-
-    return known
-
-
-def submit(client: TestClient, house: House, **changes: Any) -> dict[str, Any]:
-    """A decision that is full of the secret."""
-    body = submission(
-        subject=SECRET, external_id=f"order {SECRET} {len(events(house.db))}", metadata={"note": SECRET},
-        **({"confidence": 0.99} | changes),
-    )  # fmt: skip
-    body["input"] |= {"customer": {"name": SECRET}}
-    body["proposal"] |= {"explanation": SECRET, "arguments": {"to": SECRET}}
-    answer = client.post("/api/v1/decisions", json=body, headers=house.headers("service"))
-    assert 201 == answer.status_code, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
-
-
-def decided(client: TestClient, house: House, *, confidence: float = 0.5, **given: Any) -> dict[str, Any]:
-    """One that a reviewer judged blind, then ruled on, with the secret in what they wrote and in kept answers."""
-    told = submit(client, house, confidence=confidence)
-    claim = client.post("/api/v1/claims", headers=house.headers("reviewer", Idempotency_Key=told["id"])).json()
-    url = f"/api/v1/reviews/{claim['id']}"
-    client.get(url, headers=house.headers("reviewer"))
-    ruling = {"token": claim["lease"]["token"], "action": "decide", "outcome": "approve", "rationale": SECRET} | given
-    first = client.post(f"{url}/verdict", json=ruling, headers=house.headers("reviewer", Idempotency_Key="a"))
-    assert 202 == first.status_code, first.text
-    second = client.post(f"{url}/verdict", json=ruling, headers=house.headers("reviewer", Idempotency_Key="b"))
-    assert 201 == second.status_code, second.text
-    return told
-
-
-def events(db: Database, kind: str | None = None) -> list[dict[str, Any]]:
-    with db.read() as tx:
-        rows = tx.rows(sa.select(tables.event).order_by(tables.event.c.created_at, tables.event.c.id))
-    return [json.loads(row.body) for row in rows if kind in (None, row.type)]
-
-
-def everything(db: Database) -> str:
-    """Every value of every row of every table."""
-    with db.read() as tx:
-        rows = [row for table in tables.SQLModel.metadata.sorted_tables for row in tx.rows(sa.select(table))]
-    return "\n".join(str([bytes(v) if isinstance(v, bytes | memoryview) else v for v in row]) for row in rows)
-
-
-def agreed(db: Database, who: Who, cause: str = "consent_withdrawn") -> dict[str, Any]:
-    asked = erasure.request(db, who("admin"), SECRET, cause)
-    return erasure.approve(db, who("boss"), asked["id"])
+from tests.actions.erasing import SECRET, Who, agreed, decided, events, everything, submit
+from tests.factories import REFUND, House, key, person, signer
 
 
 def test_no_table_holds_anything_of_an_erased_subject(client: TestClient, house: House, who: Who) -> None:
@@ -359,79 +295,6 @@ class TestOverTheApi:
         assert {"decision_id": told["id"], "legal_hold": None} == client.delete(
             f"{url}/hold", headers=house.headers("admin")
         ).json()
-
-
-class TestRetention:
-    @pytest.fixture
-    def kept(self, house: House) -> House:
-        types.apply(house.db, SYSTEM, REFUND | {"retention": {"days": 183}})
-        return house
-
-    def test_what_is_past_its_days_is_erased_and_nothing_else(self, client: TestClient, kept: House, who: Who) -> None:
-        old, held, pending = submit(client, kept), submit(client, kept), submit(client, kept, confidence=0.83)
-        erasure.hold(kept.db, who("admin"), held["id"], "litigation")
-        kept.db.offset += timedelta(days=182, hours=23)
-        assert 0 == retention.retain(kept.db)
-        young = submit(client, kept)
-        kept.db.offset += timedelta(hours=2)
-        assert 1 == retention.retain(kept.db)
-        erased = [reading.decision(kept.db, who("auditor"), one["id"])["erased"] for one in (old, held, pending, young)]
-        assert ["retention", None, None, None] == [one and one["under"] for one in erased]
-        (ran,) = events(kept.db, "retention.ran")
-        with kept.db.read() as tx:
-            before = timestamp(tx.now() - timedelta(days=183))
-        assert ("refund", 1, 183) == (ran["object"]["id"], ran["data"]["erased"], ran["data"]["days"])
-        assert ran["data"]["ended_before"] <= before
-        (told,) = events(kept.db, "decision.erased")
-        assert ("retention", old["id"], "system") == (told["data"]["under"], told["object"]["id"], told["actor"]["id"])
-
-    def test_a_type_is_looked_through_once_an_hour_in_batches(
-        self, client: TestClient, kept: House, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(retention, "BATCH", 2)
-        for _ in range(5):
-            submit(client, kept)
-        kept.db.offset += timedelta(days=184)
-        assert 5 == run_once(kept.db)["retain"]
-        assert [2, 2, 1] == [one["data"]["erased"] for one in events(kept.db, "retention.ran")]
-        submit(client, kept)
-        with kept.db.write() as tx:
-            tx.run(sa.update(tables.decision).values(final_at=tx.now() - timedelta(days=300)))
-            tx.run(sa.update(tables.decision).values(created_at=tx.now() - timedelta(days=300)))
-        assert 0 == retention.retain(kept.db)
-        kept.db.offset += timedelta(hours=1)
-        assert 1 == retention.retain(kept.db)
-
-    def test_a_type_under_legal_hold_or_without_retention_keeps_everything(
-        self, client: TestClient, kept: House
-    ) -> None:
-        submit(client, kept)
-        kept.db.offset += timedelta(days=400)
-        types.apply(kept.db, SYSTEM, REFUND | {"retention": {"days": 183}, "legal_hold": True})
-        assert 0 == retention.retain(kept.db)
-        types.apply(kept.db, SYSTEM, REFUND)
-        assert 0 == retention.retain(kept.db)
-        assert [] == events(kept.db, "retention.ran")
-
-    def test_an_open_quality_check_ends_with_the_data(self, client: TestClient, kept: House) -> None:
-        told = submit(client, kept)
-        sample(kept.db, told["id"])
-        kept.db.offset += timedelta(days=184)
-        assert 1 == retention.retain(kept.db)
-        with kept.db.read() as tx:
-            assert "expired" == tx.value(sa.select(tables.review.c.state).where(tables.review.c.id == "rev_sample"))
-
-
-def sample(db: Database, decision_id: str) -> None:
-    """An open quality check of the decision."""
-    with db.write() as tx:
-        row: dict[str, Any] = {
-            "id": "rev_sample", "decision_id": decision_id, "decision_type": "refund", "queue": "refunds",
-            "kind": "sample", "tier": "autonomous", "stakes": "low", "priority": 2, "level": 0, "state": "open",
-            "blind": True, "required": 1, "created_at": tx.now(), "due_at": tx.now(), "available_at": tx.now(),
-            "lease_token": 0, "lease_announced": False, "overdue_announced": False,
-        }  # fmt: skip
-        tx.insert(tables.review, [row])
 
 
 FORGOTTEN = [

@@ -1,0 +1,3 @@
+"""Owns what several tests of actions start from."""
+
+from tests.actions.erasing import who as who
