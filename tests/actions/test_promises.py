@@ -266,7 +266,7 @@ def test_the_event_of_an_export_does_not_keep_who_it_was_about(db: Database, hou
     list(exports.decisions_jsonl(db, SYSTEM, Filters(subject="ada@example.org")))
     told = reading.event_list(db, SYSTEM, type="export.started").data[0]
     assert "ada@example.org" not in json.dumps(told)
-    assert told["data"]["filters"]["subject"].startswith("sha256:")
+    assert {"subject": "given"} == told["data"]["filters"]
 
 
 def test_a_twin_by_external_id_keeps_its_own_idempotency_key(db: Database, house: House) -> None:
