@@ -227,7 +227,7 @@ def _submitted(
             "decided_by": row["decided_by"],
             "type_digest": row["type_digest"],
             "inclusion_probability": str(row["inclusion_probability"]),
-            "review": review and {"id": review["id"], "kind": review["kind"], "queue": review["queue"]},
+            "review": review and {name: review[name] for name in ("id", "kind", "queue", "blind", "required")},
         },
         commitments=commitments,
         policy_version=row["policy_version"],

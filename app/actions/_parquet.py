@@ -27,14 +27,13 @@ class Parquet:
         self._schema = self._arrow.schema([(name, self._arrow.string()) for name in COLUMNS])
         writer = import_module("pyarrow.parquet").ParquetWriter
         self._writer = writer(file, self._schema, compression="zstd")
-        self._rows: list[list[str]] = []
+        self._rows: list[Sequence[str]] = []
         self._text = 0
 
     def add(self, cells: Sequence[str]) -> None:
         """One row, of cells as they are in decisions.csv."""
-        row = [_unquoted(cell) for cell in cells]
-        self._rows.append(row)
-        self._text += sum(map(len, row))
+        self._rows.append(cells)
+        self._text += sum(map(len, cells))
         if len(self._rows) == ROWS or self._text >= TEXT:
             self._flush()
 
@@ -48,7 +47,3 @@ class Parquet:
             columns = [self._arrow.array(column, self._arrow.string()) for column in zip(*self._rows, strict=True)]
             self._writer.write_table(self._arrow.table(columns, schema=self._schema))
             self._rows, self._text = [], 0
-
-
-def _unquoted(cell: str) -> str:
-    return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell

@@ -192,10 +192,9 @@ def _decisions(db: Database, asked: Asked, table: Any, also: Parquet | None, cou
         for line in lines:
             counts["reviews"] += len(line["reviews"])
             counts["verdicts"] += sum(len(one["verdicts"]) for one in line["reviews"])
-            cells = verify.cells(line)
-            table.write((",".join(cells) + "\r\n").encode())
+            table.write(verify.csv_line(line).encode())
             if also:
-                also.add(cells)
+                also.add(verify.cells(line))
         if lines:
             yield b"".join(json_bytes(line) + b"\n" for line in lines)
 

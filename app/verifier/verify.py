@@ -182,10 +182,7 @@ class Zip:
         total = file.seek(0, 2)
         must(total >= 98, "This is no bundle: the file is too short for a zip.")
         count, size, start = struct.unpack("<3Q", self.at(total - 66, 24))
-        must(
-            self.at(total - 22, 22) == ending(0, 0, 0)[-22:],
-            "The end of the zip is not there: it was cut or lengthened.",
-        )
+        must(self.at(total - 22, 22) == ending(0, 0, 0)[-22:], "The zip has no end: it was cut or lengthened.")
         must(count <= MEMBERS and size <= SMALL, "The zip says that it has more members than any bundle.")
         must(start + size + 98 == total and self.at(total - 98, 98) == ending(count, size, start),
              "The end of the zip is not as Handrail writes it: it was cut off, lengthened, or changed.")  # fmt: skip
@@ -198,10 +195,7 @@ class Zip:
                  f"{one.name}: its header in the zip is not what Handrail writes (byte {place}).")  # fmt: skip
             place += len(header) + one.packed
             trailer = one.trailer()
-            must(
-                self.at(place, len(trailer)) == trailer,
-                f"{one.name}: what follows it in the zip is changed.",
-            )
+            must(self.at(place, len(trailer)) == trailer, f"{one.name}: what follows it in the zip is changed.")
             place += len(trailer)
         must(place == start, "There is something in the zip that belongs to no member.")
 
@@ -319,9 +313,7 @@ class Tree:
             place, level = place >> 1, level + 1
         if apart:
             nodes[level], hashes[level], sides[level] = place, sides[level], hashes[level]
-        must(
-            found == hashes[level], "its bytes are not included under the checkpoint: they, or the proof, were changed"
-        )
+        must(found == hashes[level], "its bytes are not under the checkpoint: they, or the proof, were changed")
         must(next(steps, None) is None, "its proof is too long")
 
     def path(self) -> list[bytes]:
@@ -356,12 +348,13 @@ def consistent(old: Checkpoint, new: Checkpoint, proof: list[bytes]) -> bool:
 class Review:
     """A review as its events tell it."""
 
-    def __init__(self, id: str, kind: str, queue: str) -> None:
-        self.id, self.kind, self.queue, self.state, self.level, self.last = id, kind, queue, "open", 0, ""
+    def __init__(self, asked: dict[str, Any]) -> None:
+        self.asked, self.id, self.kind = asked, asked["id"], asked["kind"]
+        self.state, self.level, self.last = "open", 0, ""
         self.holder: Any = None
         self.token, self.over = 0, False
         self.claimed = self.until = self.outcome = self.ended = None
-        self.rulings, self.back, self.said, self.judged = [], [], {}, {}  # type: ignore[var-annotated]
+        self.rulings, self.back, self.passed, self.said, self.judged = [], [], [], {}, {}  # type: ignore[var-annotated]
 
     def step(self, e: Any) -> None:  # noqa: C901
         """Let one event happen, or say why it cannot have happened."""
@@ -398,6 +391,7 @@ class Review:
             must(data["why"] != "split" or len(set(self.rulings)) > 1, "the reviewers had not disagreed")
             must((data["why"] == "reviewer") == (self.last == "escalate"), "no reviewer had passed it on")
             self.holder, self.level = None, 1
+            self.passed.append({"at": e["time"], "why": data["why"]})
         elif kind in ("settled", "expired", "cancelled"):
             self.state, self.outcome, self.ended, self.holder = kind, after.get("outcome"), e["time"], None
             must(after["state"] == kind, "the state that it tells is another")
@@ -410,14 +404,13 @@ class Review:
         self.last = data["action"] if kind == "verdict_given" else kind
 
     def say(self, e: Any, action: str, outcome: Any) -> None:
-        must(
-            all(one["actor"]["person"] != self.holder for one, _ in self.said.values()),
-            "this person had spoken already",
-        )
+        spoke = {one["actor"]["person"] for one, *_ in self.said.values()}
+        must(self.holder not in spoke, "this person had spoken already")
         must((action == "abstain") == (e["type"] == "review.abstained"), "the action is not that of the event")
         must(action in ("approve", "override", "decide", "escalate", "abstain"), "there is no such action")
         must((outcome is None) == (action in ("escalate", "abstain")), "a ruling has an outcome, and nothing else has")
-        self.said[e["data"]["verdict"]] = (e, self.claimed)
+        judged = self.judged.get(self.holder, {"time": None})["time"]
+        self.said[e["data"]["verdict"]] = (e, self.claimed, judged if self.asked.get("blind") else self.claimed)
         self.rulings += [outcome] if outcome is not None else []
         self.holder = None
 
@@ -433,7 +426,7 @@ class Decision:
         self.overturned: Any = None
         self.erased: Any = None
         self.gone: set[str] = set()  # commitments whose texts and salts were erased
-        self.reviews = {asked["id"]: Review(asked["id"], asked["kind"], asked["queue"])} if asked else {}
+        self.reviews = {asked["id"]: Review(dict(asked, created_at=e["time"]))} if asked else {}
         alone = after["tier"] == "autonomous"
         must(self.status == ("final" if alone else "pending"), "only an autonomous decision is final at once")
         must((self.outcome is None) != alone, "only an autonomous decision has its outcome at once")
@@ -521,6 +514,8 @@ def said(error: Exception) -> str:
 
 
 def agree(line: Any, expected: dict[str, Any], what: str = "") -> None:
+    if expected.items() <= line.items():
+        return
     for name, value in expected.items():
         if line[name] != value:
             raise Wrong(f"{what}{name} is {json.dumps(line[name]):.80}, but the events say {json.dumps(value):.80}")
@@ -570,32 +565,25 @@ def compare(line: Any, found: Decision) -> None:
 
 def compare_review(line: Any, found: Review, gone: set[str]) -> None:
     ended = {"state": found.state, "outcome": found.outcome, "settled_at": found.ended, "level": found.level}
-    agree(line, {"kind": found.kind, "queue": found.queue, **ended}, f"{found.id}: ")
+    agree(line, found.asked | ended | {"escalated": found.passed}, f"{found.id}: ")
     must(
         found.state != "settled" or found.level or len(found.rulings) >= line["required"], f"{found.id}: too few ruled"
     )
     for one in line["judgements"]:
         e: Any = found.judged.get(one["person"])
         must(e, f"{found.id}: no event tells of the judgement of {one['person']}")
-        agree(one, {"outcome": e["data"]["outcome"], "at": e["time"]}, f"{found.id}: the judgement's ")
+        expected = {"outcome": e["data"]["outcome"], "reason_code": e["data"]["reason_code"], "at": e["time"]}
+        agree(one, expected, f"{found.id}: the judgement's ")
         kept(one["committed"], e, gone, f"{found.id}: of the judgement ")
     for one in line["verdicts"]:
-        e, claimed = found.said.get(one["id"], (None, None))
-        must(e, f"{found.id}: no event tells of the verdict {one['id']}")
-        expected = {
-            "person": e["actor"]["person"],
-            "at": e["time"],
-            "claimed_at": claimed,
-            "outcome": e["after"]["outcome"],
-        }
-        expected |= {"action": e["data"]["action"], "reason_code": e["data"]["reason_code"]}
-        agree(one, expected, f"{one['id']}: ")
+        must(one["id"] in found.said, f"{found.id}: no event tells of the verdict {one['id']}")
+        e, claimed, shown = found.said[one["id"]]
+        expected = {"person": e["actor"]["person"], "key": e["actor"]["key"], "at": e["time"], "claimed_at": claimed,
+                    "proposal_shown_at": shown, "outcome": e["after"]["outcome"]}  # fmt: skip
+        agree(one, expected | {name: e["data"][name] for name in ("action", "reason_code")}, f"{one['id']}: ")
         kept(one["committed"], e, gone, f"{one['id']}: ")
     counts = (len({one["id"] for one in line["verdicts"]}), len({one["person"] for one in line["judgements"]}))
-    must(
-        counts == (len(found.said), len(found.judged)),
-        f"{found.id}: what events tell of is missing",
-    )
+    must(counts == (len(found.said), len(found.judged)), f"{found.id}: what events tell of is missing")
 
 
 # --- The whole ---
@@ -611,35 +599,36 @@ VERDICTS = {"verdicts": "action", "outcomes": "outcome", "people": "person", "re
 
 
 def csv_line(line: Any) -> str:
-    return ",".join(cells(line)) + "\r\n"
+    """The row of decisions.csv for a line of decisions.jsonl: the same, flat, every cell in quotes."""
+    return '"' + flat(line)[1:].replace('"', '""').replace("\0", '","') + '"\r\n'
 
 
 def cells(line: Any) -> list[str]:
-    """The row of decisions.csv for a line of decisions.jsonl: the same, flat. No cell can start a formula."""
+    return flat(line)[1:].split("\0")
+
+
+def flat(line: Any) -> str:
+    """The cells, each after a NUL. No cell can start a formula."""
     said = [one for review in line["reviews"] for one in review["verdicts"]]
     judged = [one for review in line["reviews"] for one in review["judgements"]]
-    known = dict(line, judgements=" | ".join(one["outcome"] for one in judged))
-    known["reasons"] = " ".join(one["code"] for one in line["reasons"])
-    known["rationales"] = " | ".join(one["committed"].get("rationale", {"text": ""})["text"] for one in said)
-    known["input"] = line["committed"].get("input", {"text": ""})["text"]
-    for group in ("model", "policy", "overturned", "erased"):
-        known.update((f"{group}_{name}", value) for name, value in (line[group] or {}).items())
+    known = dict(line, judgements=" | ".join([one["outcome"] for one in judged]))
+    known["reasons"] = " ".join([one["code"] for one in line["reasons"]])
+    known["rationales"] = " | ".join([one["committed"].get("rationale", NONE)["text"] for one in said])
+    known["input"] = line["committed"].get("input", NONE)["text"]
+    for column, group, name in NESTED:
+        known[column] = line[group] and line[group][name]
     for column, name in VERDICTS.items():
-        known[column] = " | ".join(one[name] or "" for one in said)
-    return [cell(known[name]) if name in known else "" for name in COLUMNS]
+        known[column] = " | ".join([one[name] or "" for one in said])
+    found = ["" if (value := known[name]) is None else str(value) for name in COLUMNS]
+    text = "\0".join(["", *found])
+    if text.count("\0") != len(found):
+        text = "\0".join(["", *(one.replace("\0", "\ufffd") for one in found)])
+    return FORMULA("\0'", text)
 
 
-def cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    if PLAIN(text):
-        return text
-    if text[:1] in RISKY or text.lstrip()[:1] in RISKY:
-        text = "'" + text
-    return '"' + text.replace('"', '""') + '"'
-
-
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:|@*-]*|").fullmatch
-RISKY = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20\ufeff\u200b")
+NONE = {"text": ""}
+NESTED = [(one, *one.split("_")) for one in COLUMNS if one.startswith(("model_", "policy_", "overturned_", "erased_"))]
+FORMULA = re.compile("\0(?=[\t\r\n]|\\s*[=+@\uff1d\uff0b\uff0d\uff20\ufeff\u200b-])").sub
 
 
 class Stop(Wrong):
@@ -714,10 +703,11 @@ class Audit:
         index, decision, include = -1, "", self.tree.include
         for number, line in enumerate(self.zip.lines("events.jsonl"), 1):
             try:
-                row = parsed(line.decode(), "the line")
-                body = row["body"]
-                include(row["index"], sha256(b"\0" + body.encode()).digest(), row["proof"])
-                e = parsed(body, "the event")
+                head, _, rest = line.partition(b',"body":')
+                row, body = parsed(head.decode() + "}", "what is before the event"), rest[:-1]
+                must(len(row) == 2 and rest[-1:] == b"}", "it has more than an index, a proof and an event")
+                include(row["index"], sha256(b"\0" + body).digest(), row["proof"])
+                e = parsed(body.decode(), "the event")
                 here = e["decision"] or ""
                 must((here, row["index"]) > (decision, index), "it is out of order, or there twice")
                 must(e["v"] == 2 or (e["v"] == 1 and "version" not in e["object"]), "its version is unknown")
@@ -732,8 +722,8 @@ class Audit:
 
     def record(self) -> None:
         """The record beside the events, decision by decision."""
-        events, table, before = self.events(), self.zip.chunks("decisions.csv"), ""
-        rest = same(table, b"", (",".join(COLUMNS) + "\r\n").encode(), "the heading")
+        events, table, before = self.events(), Table(self.zip.chunks("decisions.csv")), ""
+        table.take((",".join(COLUMNS) + "\r\n").encode(), "the heading")
         ahead = next(events, None)
         while ahead and ahead[1]["decision"] is None:
             ahead = next(events, None)
@@ -750,7 +740,7 @@ class Audit:
                     must(ahead[1]["decision"] == id, f"{ahead[1]['decision']} has events, but is not here before it")
                     must(len(group) < GROUP, "it has more events than any decision")
                     ahead = next(events, None)
-                rest = same(table, rest, csv_line(line).encode(), f"the row of {id:.60}")
+                table.take(csv_line(line).encode(), f"the row of {id:.60}")
                 self.decision(line, group)
             except Stop:
                 raise
@@ -758,7 +748,7 @@ class Audit:
                 self.fault(f"{where}: {said(error)}.")
             self.counts["decisions"] = number
         must(ahead is None, "decisions.jsonl: decisions are missing at its end, of which there are events.")
-        must(not rest and not any(table), "decisions.csv: it has more rows than decisions.jsonl has lines.")
+        must(table.over(), "decisions.csv: it has more rows than decisions.jsonl has lines.")
 
     def decision(self, line: Any, group: list[tuple[int, Any]]) -> None:
         self.counts["reviews"] += len(line["reviews"])
@@ -817,14 +807,23 @@ class Audit:
         return f"The log still begins with the {old.size} events of the older checkpoint."
 
 
-def same(chunks: Iterator[bytes], rest: bytes, expected: bytes, what: str) -> bytes:
-    """What is left of the chunks' beginning once the expected bytes were taken from it."""
-    while len(rest) < len(expected):
-        more = next(chunks, None)
-        must(more is not None, f"decisions.csv ends before {what}")
-        rest += more or b""
-    must(rest.startswith(expected), f"{what} in decisions.csv does not say what decisions.jsonl says")
-    return rest[len(expected) :]
+class Table:
+    """decisions.csv as it comes: what it must say next is taken from its beginning."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks, self.rest, self.place = chunks, b"", 0
+
+    def take(self, expected: bytes, what: str) -> None:
+        while len(self.rest) - self.place < len(expected):
+            more = next(self.chunks, None)
+            must(more is not None, f"decisions.csv ends before {what}")
+            self.rest, self.place = self.rest[self.place :] + (more or b""), 0
+        same = self.rest.startswith(expected, self.place)
+        must(same, f"{what} in decisions.csv does not say what decisions.jsonl says")
+        self.place += len(expected)
+
+    def over(self) -> bool:
+        return self.place == len(self.rest) and not any(self.chunks)
 
 
 def examined(path: str, keys: list[Key], since: str | None, event: str | None) -> list[str]:
@@ -882,6 +881,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--since", help="a file with a checkpoint that you kept")
     parser.add_argument("--event", help="print the proof of this event (tlog-proof) and nothing else")
     asked = parser.parse_args(arguments)
+    if sys.version_info < (3, 9):  # noqa: UP036
+        parser.error("it takes Python 3.9 or later")
     try:
         keys = [key_of(one) for one in asked.key]
     except (Wrong, *MALFORMED):

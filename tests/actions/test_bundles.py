@@ -124,7 +124,7 @@ def test_all_that_happened_verifies(busy: House, tmp_path: Path) -> None:
     raw = made(busy.db)
     said = found(raw, tmp_path)
     lines = record(raw)
-    kinds = {json.loads(json.loads(line)["body"])["type"] for line in member(raw, "events.jsonl").splitlines()}
+    kinds = {json.loads(line)["body"]["type"] for line in member(raw, "events.jsonl").splitlines()}
     assert "Nothing is missing: it is the whole log." in said
     assert 24 == len(lines)
     assert {"pending", "final", "cancelled"} == {line["status"] for line in lines}
@@ -195,7 +195,7 @@ def test_a_bundle_needs_both_rights_and_the_export_is_an_event(house: House) -> 
             made(house.db, actor_of_key(house.db, house.keys[name], None))
     made(house.db, actor_of_key(house.db, house.keys["auditor"], None))
     raw = made(house.db)
-    asked = [json.loads(json.loads(line)["body"]) for line in member(raw, "events.jsonl").splitlines()]
+    asked = [json.loads(line)["body"] for line in member(raw, "events.jsonl").splitlines()]
     (told,) = (one for one in asked if one["type"] == "export.started")
     assert ("bundle", house.people["auditor"]) == (told["data"]["format"], told["actor"]["person"])
 
@@ -214,9 +214,7 @@ def test_who_may_read_one_type_gets_that_type_alone(house: House, tmp_path: Path
     raw = made(house.db, actor)
     found(raw, tmp_path)
     assert ["loan"] == [one["decision_type"] for one in record(raw)]
-    types_told = {
-        json.loads(json.loads(line)["body"])["decision_type"] for line in member(raw, "events.jsonl").splitlines()
-    }
+    types_told = {json.loads(line)["body"]["decision_type"] for line in member(raw, "events.jsonl").splitlines()}
     assert {"loan"} == types_told
 
 

@@ -1,5 +1,6 @@
 """Bundles that were made to hurt end in a sentence: no traceback, no gigabytes, no minutes."""
 
+import ast
 import json
 import resource
 import subprocess
@@ -57,7 +58,7 @@ def test_a_value_of_any_other_kind_anywhere_ends_in_a_sentence(verify: Verify, n
             row = json.loads(lines[at])
             box, key = random.choice(places([row]))
             box[key] = random.choice(ODD)
-            lines[at] = json.dumps(row if box is not None else None)
+            lines[at] = json.dumps(row, separators=(",", ":"))
             parts.members[name] = "".join(f"{line}\n" for line in lines).encode()
         try:
             raw = written(parts)
@@ -87,6 +88,33 @@ def test_an_event_of_any_odd_shape_under_a_good_signature_ends_in_a_sentence(ver
         code, said = verify(raw)
         assert code in (0, 1)
         assert said.strip()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('{"index"', '{"more":1,"index"'),
+        ('{"index"', '{"index":0,"index"'),
+        ('{"index"', '{"body" :{},"index"'),
+        (',"body":', ',"body" :'),
+        (',"body":', ',"body":0,"body":'),
+        (',"body":', ',"more":{"a":1},"body":'),
+        ("}\n", "} \n"),
+        ("}\n", ',"more":1}\n'),
+        ("}\n", "}}\n"),
+        ("}\n", "\n"),
+    ],
+)
+def test_a_line_of_events_has_one_form_so_that_all_who_read_it_read_the_same(
+    verify: Verify, before: str, after: str
+) -> None:
+    def edit(parts: Parts) -> None:
+        told = parts.members["events.jsonl"].decode()
+        assert before in told
+        parts.members["events.jsonl"] = told.replace(before, after, 1).encode()
+
+    code, said = verify(World().some().bundle(KEY, edit))
+    assert (1, True) == (code, said.startswith("events.jsonl, line 1: "))
 
 
 def test_random_bytes_are_no_bundle(verify: Verify) -> None:
@@ -155,6 +183,19 @@ def test_sizes_that_lie_are_found(verify: Verify) -> None:
     code, said = verify(world.bundle(KEY, lie))
     assert (1, 6) == (code, said.count("The manifest counts"))
     assert 1 == verify(world.bundle(KEY, lambda parts: parts.manifest.update(whole_log=True), only=lambda id: False))[0]
+
+
+def test_it_is_written_in_the_python_that_the_docs_promise() -> None:
+    assert ast.parse(FILE.read_text(), feature_version=(3, 9)).body
+    assert "3.9" in FILE.with_name("VERIFY.md").read_text()
+
+
+def test_what_it_prints_is_utf_8_on_every_terminal(tmp_path: Path) -> None:
+    path, world = tmp_path / "bundle.zip", World().some()
+    path.write_bytes(world.bundle(KEY))
+    asked = [sys.executable, str(FILE), str(path), "--event", json.loads(world.bodies[3])["id"]]
+    done = subprocess.run(asked, capture_output=True, env={"PYTHONIOENCODING": "ascii", "PATH": ""}, cwd=tmp_path)
+    assert (0, True, False) == (done.returncode, "\n— ".encode() in done.stdout, b"\r" in done.stdout)
 
 
 def test_the_file_runs_alone_and_imports_nothing_but_pythons_own(tmp_path: Path) -> None:

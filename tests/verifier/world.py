@@ -108,7 +108,8 @@ class World:
     def submit(self, tier: str = "autonomous", kind: str | None = None, required: int = 1) -> dict[str, Any]:
         id, alone = self.id("dec"), tier == "autonomous"
         kind = kind or (None if alone else "gate")
-        review = {"id": self.id("rev"), "kind": kind, "queue": "refunds"} if kind else None
+        asked = {"kind": kind, "queue": "refunds", "blind": kind == "sample", "required": required}
+        review = {"id": self.id("rev"), **asked} if kind else None
         proposal = {"outcome": "approve", "confidence": 0.97}
         committed, macs = self.commit(
             input=json.dumps({"amount": self.random.randrange(10**6), "note": '"=1+1", über'}, ensure_ascii=False),
@@ -130,7 +131,8 @@ class World:
         told = self.tell("decision.submitted", id, id, after=after, data=data, commitments=macs)
         line["created_at"], line["final_at"] = told["time"], told["time"] if alone else None
         if review:
-            ended = {"state": "open", "level": 0, "outcome": None, "settled_at": None, "required": required}
+            ended = {"state": "open", "level": 0, "outcome": None, "settled_at": None, "escalated": []}
+            ended["created_at"] = told["time"]
             line["reviews"] = [review | ended | {"verdicts": [], "judgements": [], "token": 0, "holder": None}]
         self.lines[id] = line
         return line
@@ -154,11 +156,11 @@ class World:
     def judge(self, line: dict[str, Any], outcome: str = "deny") -> None:
         review = line["reviews"][0]
         committed, macs = self.commit(shown="what was shown")
-        data = {"outcome": outcome, "token": review["token"], "proposal_shown": True}
+        data = {"outcome": outcome, "reason_code": "seen", "token": review["token"], "proposal_shown": True}
         told = self.tell(
             "review.judged", review["id"], line["id"], data=data, person=review["holder"], commitments=macs
         )  # fmt: skip
-        judged = {"person": review["holder"], "outcome": outcome, "reason_code": None, "at": told["time"]}
+        judged = {"person": review["holder"], "outcome": outcome, "reason_code": "seen", "at": told["time"]}
         review["judgements"].append(judged | {"committed": committed})
 
     def rule(self, line: dict[str, Any], action: str = "approve", outcome: str | None = "approve") -> None:
@@ -170,8 +172,10 @@ class World:
             type, review["id"], line["id"], after={"outcome": outcome}, data=data, person=review["holder"],
             commitments=macs,
         )  # fmt: skip
-        said = {"id": data["verdict"], "person": review["holder"], "action": action, "outcome": outcome}
+        said = {"id": data["verdict"], "person": review["holder"], "key": None, "action": action, "outcome": outcome}
         said |= {"reason_code": None, "claimed_at": review["claimed"], "at": told["time"], "committed": committed}
+        judged = [one["at"] for one in review["judgements"] if one["person"] == review["holder"]]
+        said["proposal_shown_at"] = (judged or [None])[0] if review["blind"] else review["claimed"]
         review["verdicts"].append(said)
         review["holder"] = None
 
@@ -197,8 +201,8 @@ class World:
     def escalate(self, line: dict[str, Any], why: str = "reviewer") -> None:
         review = line["reviews"][0]
         told = {"before": {"level": review["level"]}, "after": {"level": 1}, "data": {"why": why}}
-        self.tell("review.escalated", review["id"], line["id"], **told)
-        review |= {"level": 1, "holder": None}
+        at = self.tell("review.escalated", review["id"], line["id"], **told)["time"]
+        review |= {"level": 1, "holder": None, "escalated": [*review["escalated"], {"at": at, "why": why}]}
 
     def cancel(self, line: dict[str, Any]) -> None:
         after = {"status": "cancelled"}
