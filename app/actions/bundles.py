@@ -22,6 +22,7 @@ from app.domain.errors import Conflict
 from app.domain.events import Event, EventType, timestamp
 from app.domain.merkle import consistency
 from app.domain.notes import Checkpoint, Signer
+from app.domain.reads import READS
 from app.store import bundles, decision_types, events, schema, tree
 from app.store.db import Database, ReadTx, WriteTx, new_id, reads, writes
 from app.store.decisions import Filters
@@ -132,7 +133,7 @@ def _written(db: Database, asked: Asked, signer: Signer, parquet: bool) -> Itera
     archive, named, counts = Zip(), verify.Named(), dict.fromkeys(("decisions", "events", "reviews", "verdicts"), 0)
     with SpooledTemporaryFile(IN_MEMORY) as table, SpooledTemporaryFile(IN_MEMORY) as columns:
         also = Parquet(columns) if parquet else None
-        yield from archive.deflated("decisions.jsonl", _decisions(db, asked, table, also, counts))
+        yield from archive.deflated("decisions.jsonl", _decisions(db, asked, named, table, also, counts))
         yield from archive.deflated("decisions.csv", _again(table))
         if also:
             also.end()
@@ -182,12 +183,14 @@ def _again(file: Any) -> Iterator[bytes]:
     return iter(lambda: file.read(1 << 16), b"")
 
 
-def _decisions(db: Database, asked: Asked, table: Any, also: Parquet | None, counts: dict[str, int]) -> Iterator[bytes]:
+def _decisions(
+    db: Database, asked: Asked, named: verify.Named, table: Any, also: Parquet | None, counts: dict[str, int]
+) -> Iterator[bytes]:
     """The lines of decisions.jsonl; the rows of decisions.csv, made from the same, go to `table` and to `also`."""
     table.write((",".join(verify.COLUMNS) + "\r\n").encode())
     after: str | None = ""
     while after is not None:
-        lines, after = _page(db, asked, after)
+        lines, after = _page(db, asked, named, after)
         counts["decisions"] += len(lines)
         for line in lines:
             counts["reviews"] += len(line["reviews"])
@@ -200,16 +203,20 @@ def _decisions(db: Database, asked: Asked, table: Any, also: Parquet | None, cou
 
 
 @reads
-def _page(tx: ReadTx, asked: Asked, after: str) -> tuple[list[dict[str, Any]], str | None]:
+def _page(tx: ReadTx, asked: Asked, named: verify.Named, after: str) -> tuple[list[dict[str, Any]], str | None]:
     rows = bundles.page(tx, asked.filters, after, PAGE)
     ids = [row.id for row in rows]
     told: dict[str, list[Any]] = {id: [] for id in ids}
     later = set()
     for one in bundles.events_of(tx, ids):
-        if one.idx is None or one.idx >= asked.size:
-            later.add(one.decision_id)
-        else:
+        if one.type in READS:
+            continue
+        if one.idx is not None and one.idx < asked.size:
             told[one.decision_id].append(json.loads(one.body))
+        elif one.type == EventType.DECISION_ERASED:
+            raise Conflict("Something was erased while the bundle was made. Make it again.", "erased_meanwhile")
+        else:
+            later.add(one.decision_id)
     parts = bundles.reviews_of(tx, ids)
     asked_of, said, judged = (_grouped(part, key) for part, key in zip(parts, KEYS, strict=False))
     seen = {one.id: one for one in parts[3]}
@@ -217,6 +224,8 @@ def _page(tx: ReadTx, asked: Asked, after: str) -> tuple[list[dict[str, Any]], s
     for row in rows:
         if not _began(told[row.id]):
             continue
+        for one in told[row.id]:
+            named.note(one)
         its = asked_of.get(row.id, [])
         mine = [one for review in its for one in judged.get(review.id, [])]
         went_on = row.id in later
@@ -244,22 +253,22 @@ def _events(db: Database, asked: Asked, named: verify.Named, counts: dict[str, i
     proofs, place, after = (Proofs(asked.size), Nodes()), -1, ""
     while True:
         rows, lines = _of_none(db, asked, place, proofs)
-        yield _told(rows, lines, named, counts)
+        for row in rows:
+            named.note(json.loads(row.body))
+        yield _told(rows, lines, counts)
         if len(rows) < PAGE:
             break
         place = rows[-1].idx
     while True:
         rows, lines, last = _of_some(db, asked, after, proofs)
-        yield _told(rows, lines, named, counts)
+        yield _told(rows, lines, counts)
         if last is None:
             return
         after = last
 
 
-def _told(rows: list[Row], lines: list[bytes], named: verify.Named, counts: dict[str, int]) -> bytes:
+def _told(rows: list[Row], lines: list[bytes], counts: dict[str, int]) -> bytes:
     counts["events"] += len(rows)
-    for row in rows:
-        named.note(json.loads(row.body))
     return b"".join(lines)
 
 

@@ -83,7 +83,7 @@ class Proofs:
             steps += place & 1 or place < last
             level, place, last = level + 1, place >> 1, last >> 1
         self._nodes[level] = place
-        return inclusion(node, index, self._size)[:steps]
+        return inclusion(node, index, self._size, steps)
 
 
 class Nodes:

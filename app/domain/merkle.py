@@ -47,20 +47,23 @@ def root_of(node: Node, size: int) -> bytes:
     return _span(node, 0, size)
 
 
-def inclusion(node: Node, index: int, size: int) -> list[bytes]:
-    """The audit path of a leaf, from its sibling upwards: RFC 9162, 2.1.3.1. Raises ValueError unless index < size."""
+def inclusion(node: Node, index: int, size: int, steps: int | None = None) -> list[bytes]:
+    """The audit path of a leaf, from its sibling upwards: RFC 9162, 2.1.3.1; of it only the first `steps`, if given.
+
+    Raises ValueError unless index < size.
+    """
     if not 0 <= index < size:
         raise ValueError("The leaf is not in a tree of that size.")
-    path, start, end = [], 0, size
+    siblings, start, end = [], 0, size
     while end - start > 1:
         middle = start + _split(end - start)
         if index < middle:
-            path.append(_span(node, middle, end))
+            siblings.append((middle, end))
             end = middle
         else:
-            path.append(_span(node, start, middle))
+            siblings.append((start, middle))
             start = middle
-    return path[::-1]
+    return [_span(node, *one) for one in siblings[::-1][:steps]]
 
 
 def consistency(node: Node, old: int, new: int) -> list[bytes]:

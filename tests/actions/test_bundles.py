@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.actions import _parquet, audit, erasure, people, policies, reviews, types, upkeep
+from app.actions import _parquet, audit, erasure, people, policies, reads, reviews, types, upkeep
 from app.actions.bundles import bundle
 from app.actions.decisions import cancel
 from app.actions.sessions import actor_of_key
@@ -247,6 +247,25 @@ def test_what_was_erased_is_told_as_erased_and_all_still_verifies(busy: House, t
     assert {()} == {tuple(lines[one["id"]]["committed"]) for one in ended[:-1]}
     whole = b"".join(member(raw, name) for name in ("decisions.jsonl", "decisions.csv", "events.jsonl"))
     assert not [one for one in subjects[:-1] if f'"{one}"'.encode() in whole]
+
+
+def test_what_is_erased_while_a_bundle_is_made_ends_it_with_a_sentence(busy: House) -> None:
+    ended = next(one for one in record(made(busy.db)) if one["status"] != "pending")
+    chunks = bundle(busy.db, SYSTEM, Filters(), SIGNER, partial(audit.seal, busy.db, SIGNER))
+    erasure.erase_subject(busy.db, ended["committed"]["subject"]["text"], "objection")
+    with pytest.raises(Conflict, match="Make it again") as raised:
+        list(chunks)
+    assert "erased_meanwhile" == raised.value.code
+    assert record(made(busy.db))
+
+
+def test_reads_after_the_checkpoint_change_nothing_of_the_record(busy: House) -> None:
+    auditor, before = actor_of_key(busy.db, busy.keys["auditor"], None), record(made(busy.db))
+    chunks = bundle(busy.db, SYSTEM, Filters(), SIGNER, partial(audit.seal, busy.db, SIGNER))
+    reads.Reads(busy.db).decision(auditor, before[0]["id"], before[0]["decision_type"])
+    assert before == record(b"".join(chunks))
+    assert before == record(raw := made(busy.db))
+    assert "decision.viewed" in {json.loads(line)["body"]["type"] for line in member(raw, "events.jsonl").splitlines()}
 
 
 def test_data_that_vanished_without_an_erasure_is_found(busy: House, tmp_path: Path) -> None:
