@@ -21,8 +21,8 @@
   const part = (name) => document.querySelector(`[data-making] [data-${name}]`);
 
   function size(bytes) {
-    if (bytes < 999_500) return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
-    return bytes < 999.5e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+    if (bytes < 999_950) return `${(bytes / 1e3).toFixed(1)} kB`;
+    return bytes < 999.95e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
   }
 
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds) % 60).padStart(2, "0")}`;
