@@ -61,7 +61,7 @@ def run(args: list[str] | None = None) -> int:
         code: Any = cli(args, prog_name="handrail", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:
-        say(error.format_message())
+        say(error.format_message().replace(": Value error, ", ": "))
         return WRONG_USAGE
     except HandrailError as error:
         return _refused(error)

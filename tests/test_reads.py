@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.actions import reads, reviews
+from app.actions import audit, reads, reviews
 from app.actions.sessions import actor_of_key
 from app.domain.access import Actor, Grant
 from app.domain.errors import Unavailable
 from app.domain.events import Event, EventType
 from app.store import tables
 from app.store.db import Database
-from tests.factories import House, submission
+from tests.factories import House, signer, submission
 from tests.web.house import House as Pages
 
 
@@ -59,6 +59,17 @@ def test_the_api_tells_what_an_auditor_read(client: TestClient, house: House, su
         ("decision.searched", "*", auditor, {"filters": {"type": "refund", "status": "pending"}, "shown": 1}),
         ("event.searched", "*", auditor, searched),
     ]
+
+
+def test_the_api_tells_whose_proof_an_auditor_asked_for(
+    client: TestClient, house: House, submitted: dict[str, Any]
+) -> None:
+    audit.seal(house.db, signer())
+    event_id = submitted["event"]["id"]
+    get(client, house, "service", f"/audit/events/{event_id}/proof")
+    get(client, house, "auditor", f"/audit/events/{event_id}/proof")
+    assert [("event.viewed", event_id, house.people["auditor"], {"part": "proof"})] == in_short(house.db)
+    assert (submitted["id"], "refund") == (told(house.db)[0]["decision"], told(house.db)[0]["decision_type"])
 
 
 def test_what_could_name_a_person_is_told_as_given_and_no_more(
@@ -161,11 +172,15 @@ class TestPages:
 
     def test_the_pages_tell_what_was_opened_and_searched(self, pages: Pages) -> None:
         decision = pages.submit(confidence=0.85)
+        pages.app.state.signer = signer()
+        audit.seal(pages.db, signer())
         auditor, admin = pages.browser("auditor"), pages.browser("admin")
         auditor.get("/decisions?status=pending")
         auditor.get(f"/decisions/{decision['id']}")
         auditor.get(f"/reviews/{decision['review']['id']}")
         auditor.get("/audit?actor=Auditor&event=person.signed_in")
+        auditor.get(f"/audit/events/{decision['event']['id']}")
+        auditor.get(f"/audit/events/{decision['event']['id']}/proof")
         admin.get("/people")
         admin.get(f"/people/{pages.ids['auditor']}")
         admin.get(f"/people/{pages.ids['admin']}")
@@ -175,6 +190,8 @@ class TestPages:
             ("decision.viewed", decision["id"], me, {"part": "whole"}),
             ("review.viewed", decision["review"]["id"], me, {}),
             ("event.searched", "*", me, {"filters": {"type": "person.signed_in", "actor": me}, "shown": 0}),
+            ("event.viewed", decision["event"]["id"], me, {"part": "whole"}),
+            ("event.viewed", decision["event"]["id"], me, {"part": "proof"}),
             ("person.searched", "*", boss, {"filters": {}, "shown": 6}),
             ("person.viewed", me, boss, {}),
         ]

@@ -16,7 +16,7 @@ from app.domain.access import Actor, Permission
 from app.domain.canonical import dumps
 from app.domain.events import Event, EventType, timestamp
 from app.domain.reads import FREE, GIVEN
-from app.store import decision_types, decisions, events, exports, reviews
+from app.store import bundles, decision_types, decisions, events, exports, reviews, tree
 from app.store.db import Database, ReadTx, WriteTx, new_id, surveys, writes
 from app.store.decisions import Filters
 from app.store.exports import COLUMNS, FORMULA, UNSEEN
@@ -41,6 +41,20 @@ def decisions_csv(db: Database, actor: Actor, filters: Filters) -> Iterator[byte
     allowed = _start(db, actor, filters, "csv")
     header = (",".join(COLUMNS) + "\r\n").encode()
     return _after(header, _stream(db, actor, allowed, exports.csv, _csv))
+
+
+@surveys
+def events_about(tx: ReadTx, actor: Actor, filters: Filters) -> int:
+    """About how many events a bundle has: those of the log, or as many of them as its share of the decisions.
+
+    Raises Forbidden.
+    """
+    actor.must(Permission.EXPORT)
+    size = int(tree.head(tx).size)
+    asked = Filters(type=filters.type, since=filters.since, until=filters.until, types=actor.types(Permission.EXPORT))
+    if asked == Filters():
+        return size
+    return round(size * bundles.count(tx, asked) / max(1, bundles.count(tx, Filters())))
 
 
 @writes

@@ -45,6 +45,7 @@ class Proof:
     leaf: bytes
     path: Sequence[bytes]
     checkpoint: Signed
+    decision: tuple[str | None, str | None]  # its id and its type
 
     @property
     def text(self) -> str:
@@ -94,7 +95,7 @@ def prove(tx: ReadTx, actor: Actor, event_id: str) -> Proof:
     path = _within(lambda: inclusion(tree.nodes(tx, tree.head(tx)), place.idx, last.size))
     if not verify_inclusion(leaf, place.idx, last.size, path, last.root):
         raise _changed(f"the event {event_id}")
-    return Proof(event_id, place.idx, leaf, path, _signed(tx, last))
+    return Proof(event_id, place.idx, leaf, path, _signed(tx, last), (place.decision_id, place.decision_type))
 
 
 def _may_know(tx: ReadTx, actor: Actor, place: Row) -> bool:

@@ -39,6 +39,12 @@ class Reads:
             decision = (view["decision_id"], view["decision_type"])
             self._tell(actor, Event(T.REVIEW_VIEWED, view["id"], *decision))
 
+    def event(
+        self, actor: Actor, event_id: str, decision_id: str | None, decision_type: str | None, part: str = "whole"
+    ) -> None:
+        """An event was opened, or its `part`: whole, proof."""
+        self._tell(actor, Event(T.EVENT_VIEWED, event_id, decision_id, decision_type, data={"part": part}))
+
     def events(self, actor: Actor, filters: Mapping[str, Any], shown: int) -> None:
         """The audit trail was searched."""
         self._searched(actor, T.EVENT_SEARCHED, filters, shown)

@@ -69,6 +69,7 @@ def add_cosignatures(
 def get_proof(request: Request, actor: Asker, event_id: str) -> Response:
     """That an event is under the newest checkpoint; with `Accept: text/plain` a C2SP tlog-proof."""
     found = proofs.prove(database(request), actor, event_id)
+    reads(request).event(actor, event_id, *found.decision, part="proof")
     return _text(found.text) if _wants_text(request) else Answer(_proof(found)).response()
 
 

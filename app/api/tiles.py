@@ -16,9 +16,10 @@ from app.domain.tiles import ENTRIES, parse
 router = APIRouter(tags=["log"], include_in_schema=False)
 BYTES: Final = "application/octet-stream"
 FOREVER: Final = "max-age=31536000, immutable"
+METHODS: Final = ["GET", "HEAD"]  # the server leaves the body of a HEAD out
 
 
-@router.get("/checkpoint")
+@router.api_route("/checkpoint", methods=METHODS)
 @declare(PUBLIC)
 def log_checkpoint(request: Request) -> Response:
     """The newest checkpoint."""
@@ -27,7 +28,7 @@ def log_checkpoint(request: Request) -> Response:
     return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/tile/{path:path}")
+@router.api_route("/tile/{path:path}", methods=METHODS)
 @declare(PUBLIC)
 def log_tile(request: Request, path: str) -> Response:
     """A tile of hashes, or a bundle of events: which needs a key, whatever the settings say."""

@@ -21,12 +21,12 @@ DEAD_ROWS = (
 
 def erase_subject(
     subject: Annotated[str, typer.Argument(help="The subject, just as the service sent it.")],
-    reason: Annotated[str, typer.Option(help=f"One of {', '.join(Cause)}.")],
+    reason: Annotated[Cause, typer.Option(help="Why.")],
     vacuum_full: Full = False,
 ) -> None:
     """Erase what is kept of a subject, at once; says how many decisions it was."""
     with database() as db:
-        done = erasure.erase_subject(db, subject, reason)
+        done = erasure.erase_subject(db, subject, reason.value)
         _scrub(db, vacuum_full)
     typer.echo(f"{done['erased']} decisions were erased: request {done['id']}.")
 

@@ -63,6 +63,7 @@ class EventType(StrEnum):
     DECISION_VIEWED = "decision.viewed"
     DECISION_SEARCHED = "decision.searched"
     REVIEW_VIEWED = "review.viewed"
+    EVENT_VIEWED = "event.viewed"
     EVENT_SEARCHED = "event.searched"
     PERSON_VIEWED = "person.viewed"
     PERSON_SEARCHED = "person.searched"

@@ -18,6 +18,11 @@ def page(tx: ReadTx, filters: Filters, after: str, limit: int) -> Rows:
     return tx.rows(sa.select(decision).where(*wanted).order_by(decision.c.id).limit(limit))
 
 
+def count(tx: ReadTx, filters: Filters) -> int:
+    """How many decisions there are."""
+    return int(tx.value(sa.select(sa.func.count()).select_from(decision).where(*conditions(filters))))
+
+
 def events_of(tx: ReadTx, decision_ids: Iterable[str]) -> Rows:
     """(decision_id, type, body, idx) of all events of the decisions, by place; those without a place come last."""
     c = event.c

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from app.actions import audit, bundles, exports, reading, types
 from app.domain.access import P, declare
@@ -21,6 +21,7 @@ router = APIRouter(route_class=Page, prefix="/exports")
 NAMES: Final = ("type", "tier", "status", "from", "to")
 RECENT: Final = 10
 PACKED: Final = 500  # bytes of a bundle for each event of the log, measured by benchmarks/bench_bundle.py
+ALWAYS: Final = 17_000  # bytes of a bundle that has no event: the verifier, for the most part
 WHAT: Final = {"csv": "decisions, CSV", "jsonl": "decisions, JSON Lines", "bundle": "a bundle that proves itself"}
 
 
@@ -50,6 +51,18 @@ def bundle(ask: AnAsk) -> Response:
     return _download(ask, make, "zip", "application/zip", name="handrail-bundle")
 
 
+@router.get("/bundle-size")
+@declare(P.EXPORT)
+def bundle_size(ask: AnAsk) -> Response:
+    """About how large a bundle gets, for the page's script: {events, bytes}."""
+    found = exports.events_about(ask.db, ask.me, decision_filters(ask, filters_of(ask, *NAMES)))
+    return JSONResponse({"events": found, "bytes": _bytes(found)})
+
+
+def _bytes(found: int) -> int:
+    return ALWAYS + found * PACKED
+
+
 def _download(
     ask: Ask, export: Callable[..., Iterator[bytes]], kind: str, media: str, name: str = "decisions"
 ) -> Response:
@@ -74,7 +87,7 @@ def _page(ask: Ask, asked: Mapping[str, str], error: Invalid | None = None) -> R
         recent=_recent(ask),
         proves=ask.me.may(P.READ_AUDIT),
         size=(size := bundles.log_size(ask.db)),
-        megabytes=max(1, round(size * PACKED / 1e6)),
+        bytes=_bytes(size),
     )
 
 

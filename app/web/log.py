@@ -87,6 +87,7 @@ def event_page(ask: AnAsk, event_id: str) -> Response:
     """One event as it is stored, and the path from it to the signed root."""
     view, stored = reading.event(ask.db, ask.me, event_id)
     proof, unproved = _proof(ask, event_id)
+    ask.reads.event(ask.me, event_id, view["decision"], view["decision_type"])
     return render.page(
         ask,
         "event.html",
@@ -139,7 +140,9 @@ def _signed(ask: Ask, checkpoint: Signed) -> dict[str, Any]:
 @declare(P.READ_AUDIT)
 def proof_file(ask: AnAsk, event_id: str) -> Response:
     """The proof as a C2SP tlog-proof."""
-    return _file(proofs.prove(ask.db, ask.me, event_id).text, f"{event_id}.tlog-proof")
+    proof = proofs.prove(ask.db, ask.me, event_id)
+    ask.reads.event(ask.me, event_id, *proof.decision, part="proof")
+    return _file(proof.text, f"{event_id}.tlog-proof")
 
 
 def _file(text: str, name: str) -> Response:

@@ -53,6 +53,7 @@ TITLES: Final[Mapping[str, str]] = {
     T.DECISION_VIEWED: "Opened the decision",
     T.DECISION_SEARCHED: "Listed decisions",
     T.REVIEW_VIEWED: "Opened the review",
+    T.EVENT_VIEWED: "Opened an event",
     T.EVENT_SEARCHED: "Searched the audit trail",
     T.PERSON_VIEWED: "Opened a person's page",
     T.PERSON_SEARCHED: "Listed people",
@@ -78,6 +79,7 @@ ESCALATIONS: Final[Mapping[str, str]] = {
 }
 WHERE: Final[Mapping[str, str]] = {
     "decision": "/decisions/", "review": "/reviews/", "person": "/people/", "decision_type": "/types/",
+    "event": "/audit/events/",
 }  # fmt: skip
 SHOWN: Final = ("status", "tier", "stakes", "outcome", "state", "role", "decision_type", "overturned_outcome")
 

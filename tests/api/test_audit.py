@@ -305,6 +305,15 @@ def test_static_addresses_need_a_key_that_may_read_the_audit_trail(client: TestC
     ]
 
 
+def test_static_addresses_answer_a_head_as_a_get_without_its_body(client: TestClient, log: House) -> None:
+    for path in (*STATIC, "/tile/0/009"):
+        for headers in ({}, log.headers("auditor")):
+            seen, asked = (getattr(client, method)(path, headers=headers) for method in ("get", "head"))
+            alike = [{**answer.headers, "x-request-id": ""} for answer in (seen, asked)]
+            assert (seen.status_code, alike[0], b"") == (asked.status_code, alike[1], asked.content), path
+    assert "GET, HEAD" == client.post("/checkpoint").headers["allow"]
+
+
 def test_a_public_log_shows_hashes_to_everybody_and_events_to_nobody_without_a_key(
     db: Database, database_url: str
 ) -> None:

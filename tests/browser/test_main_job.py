@@ -210,7 +210,7 @@ def test_no_page_has_an_accessibility_fault_or_overflows(embedded_site: Site, sc
             more = (f"/people/{site.house.ids['other']}",)
         for path in (*paths, *more):
             page.goto(path)
-            found += _faults(page, path)
+            found += faults(page, path)
     site.complaints = [one for one in site.complaints if "/nope" not in one]  # its 404 is what we asked for
     assert [] == found
 
@@ -227,7 +227,7 @@ def _lived_in(site: Site) -> dict[str, Any]:
     return given
 
 
-def _faults(page: Page, path: str) -> list[str]:
+def faults(page: Page, path: str) -> list[str]:
     if path == "/api/docs":
         page.wait_for_selector(".opblock")
     page.evaluate(AXE)

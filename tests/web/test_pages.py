@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 
+from app.actions import audit
+from tests.factories import signer
 from tests.web.house import House
 
 PAGES = {
@@ -180,6 +182,21 @@ def test_an_export_is_streamed_as_a_file_and_stands_in_the_trail(house: House) -
     browser.get("/exports/decisions.csv?from=soon")
     assert 422 == browser.status
     assert 'id="from-error"' in browser.text
+
+
+def test_how_large_a_bundle_gets_is_told_before_it_is_made(house: House) -> None:
+    for _ in range(60):
+        house.submit(amount=100)
+    size = audit.seal(house.db, signer())
+    browser = house.browser("auditor")
+    for query, share in (("", 1), ("?type=refund&tier=autonomous", 1), ("?to=2020-01-01", 0), ("?type=other", 0)):
+        told = browser.client.get(f"/exports/bundle-size{query}").json()
+        assert size * share == told["events"], query
+    about = browser.client.get("/exports/bundle-size").json()["bytes"]
+    made = len(browser.client.get("/exports/bundle.zip").content)
+    assert 0.7 < about / made < 1.4
+    browser.get("/exports/bundle-size?from=soon")
+    assert 422 == browser.status
 
 
 def test_the_list_of_decisions_goes_on_where_the_page_before_ended(house: House) -> None:
