@@ -76,11 +76,25 @@ def take_head(tx: WriteTx) -> Row | None:
 
 
 def take(tx: WriteTx, limit: int) -> list[Row]:
-    """(id, body) of the events that wait longest; they wait no more. Only for who holds the head."""
+    """(id, body) of the events that wait longest; they wait no more. Only for who holds the head.
+
+    Where `limit` cuts, all that waits of the same decisions comes along, so that no checkpoint parts what one
+    transaction told of a decision. Events of no decision stand alone: no verifier asks for two of them together.
+    """
     oldest = sa.select(unsealed.c.event_id).order_by(unsealed.c.event_id).limit(limit)
-    gone = unsealed.delete().where(unsealed.c.event_id.in_(oldest)).returning(unsealed.c.event_id)
-    ids = [row.event_id for row in tx.rows(gone)]
-    return sorted(tx.rows(sa.select(event.c.id, event.c.body).where(tx.among(event.c.id, ids))))
+    ids = [row.event_id for row in tx.rows(oldest)]
+    if len(ids) == limit:
+        ids += _of_same_decisions(tx, ids)
+    gone = unsealed.delete().where(tx.among(unsealed.c.event_id, ids)).returning(unsealed.c.event_id)
+    taken = [row.event_id for row in tx.rows(gone)]
+    return sorted(tx.rows(sa.select(event.c.id, event.c.body).where(tx.among(event.c.id, taken))))
+
+
+def _of_same_decisions(tx: ReadTx, event_ids: Sequence[str]) -> list[str]:
+    """Ids of all events of the decisions that these events are of, sealed or not."""
+    asked = tx.rows(sa.select(event.c.decision_id).distinct().where(tx.among(event.c.id, event_ids)))
+    same = tx.among(event.c.decision_id, [row.decision_id for row in asked if row.decision_id])
+    return [row.id for row in tx.rows(sa.select(event.c.id).where(same))]
 
 
 def append(tx: WriteTx, first: int, event_ids: Sequence[str], full: Sequence[Tile], edge: Edge) -> None:
