@@ -1,6 +1,7 @@
 """Owns how one decision is forgotten: its data and salts go, an event says which commitments they were of."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.actions._settle import about, close
@@ -8,17 +9,24 @@ from app.domain.access import Actor
 from app.domain.canonical import dumps
 from app.domain.erasure import Under
 from app.domain.events import Event, EventType
-from app.store import decisions, erasures, events, reviews
+from app.store import decisions, erasures, events, keys, reviews
 from app.store.db import ReadTx, WriteTx
 
 Row = Any
 
 
-def erase(tx: WriteTx, actor: Actor, decision_id: str, under: Under, **said: str) -> bool:
-    """Forget a decision that has ended; False when it must stay: pending, under hold, or erased already.
+def erase(tx: WriteTx, actor: Actor, decision_ids: Sequence[str], under: Under, **said: str) -> list[str]:
+    """Forget decisions that have ended. Returns which; others must stay: pending, under hold, or erased already.
 
-    `said` goes into the event beside the commitments. What stands in columns (outcomes, confidence, times) stays.
+    `said` goes into the events beside the commitments. What stands in columns (outcomes, confidence, times) stays.
     """
+    bodies = decisions.fingerprints(tx, decision_ids)
+    gone = [one for one in decision_ids if _erase(tx, actor, one, under, said)]
+    keys.forget_bodies(tx, [bodies[one] for one in gone])
+    return gone
+
+
+def _erase(tx: WriteTx, actor: Actor, decision_id: str, under: Under, said: Mapping[str, str]) -> bool:
     row: Row = decisions.lock(tx, decision_id)
     if row.status == "pending" or row.held_at is not None or row.erased_at is not None:
         return False

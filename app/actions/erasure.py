@@ -178,7 +178,7 @@ def _some(tx: WriteTx, request_id: str, actor: Actor) -> dict[str, Any] | None:
     held = _held_types(tx, {one.decision_type for one in rows})
     found = [one for one in rows if _may_go(one) and one.decision_type not in held][:BATCH]
     said = {"request": row.id, "cause": row.cause}
-    gone = [one.id for one in found if erase(tx, actor, one.id, Under.REQUEST, **said)]
+    gone = erase(tx, actor, [one.id for one in found], Under.REQUEST, **said)
     erasures.drop_answers(tx, gone)
     values: dict[str, Any] = {"erased": row.erased + len(gone)}
     if not gone:

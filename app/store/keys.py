@@ -13,6 +13,7 @@ from app.store.db import ReadTx, WriteTx
 from app.store.tables import api_key, idempotency, person, role_grant
 
 KEEP_ANSWERS = timedelta(hours=24)
+FORGOTTEN = ""  # instead of a fingerprint, once what was submitted is erased: no body has it
 
 
 def actors(tx: ReadTx, presented: Iterable[str]) -> dict[str, Actor]:
@@ -148,6 +149,15 @@ def forget_answers(tx: WriteTx, wanted: Iterable[tuple[str, str, str]]) -> None:
     for key_id, route, key in wanted:
         same = (idempotency.c.key_id == key_id) & (idempotency.c.route == route) & (idempotency.c.key == key)
         tx.run(idempotency.delete().where(same))
+
+
+def forget_bodies(tx: WriteTx, fingerprints: Iterable[str]) -> None:
+    """Of submissions with such a body keep only that their keys were used: a digest of what is erased proves guesses.
+
+    The rows stay, as with them gone a service that tries again would submit a second decision.
+    """
+    same = tx.among(idempotency.c.fingerprint, fingerprints)
+    tx.run(idempotency.update().where(same).values(fingerprint=FORGOTTEN, answer=None))
 
 
 def drop_answers_before(tx: WriteTx, moment: datetime) -> int:

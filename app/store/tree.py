@@ -76,25 +76,21 @@ def take_head(tx: WriteTx) -> Row | None:
 
 
 def take(tx: WriteTx, limit: int) -> list[Row]:
-    """(id, body) of the events that wait longest; they wait no more. Only for who holds the head.
+    """(id, body, decision_id) of the events that wait longest; they wait no more. Only for who holds the head.
 
     Where `limit` cuts, all that waits of the same decisions comes along, so that no checkpoint parts what one
     transaction told of a decision. Events of no decision stand alone: no verifier asks for two of them together.
     """
     oldest = sa.select(unsealed.c.event_id).order_by(unsealed.c.event_id).limit(limit)
     ids = [row.event_id for row in tx.rows(oldest)]
+    known = sa.select(event.c.id, event.c.body, event.c.decision_id)
+    found = list(tx.rows(known.where(tx.among(event.c.id, ids))))
     if len(ids) == limit:
-        ids += _of_same_decisions(tx, ids)
-    gone = unsealed.delete().where(tx.among(unsealed.c.event_id, ids)).returning(unsealed.c.event_id)
-    taken = [row.event_id for row in tx.rows(gone)]
-    return sorted(tx.rows(sa.select(event.c.id, event.c.body).where(tx.among(event.c.id, taken))))
-
-
-def _of_same_decisions(tx: ReadTx, event_ids: Sequence[str]) -> list[str]:
-    """Ids of all events of the decisions that these events are of, sealed or not."""
-    asked = tx.rows(sa.select(event.c.decision_id).distinct().where(tx.among(event.c.id, event_ids)))
-    same = tx.among(event.c.decision_id, [row.decision_id for row in asked if row.decision_id])
-    return [row.id for row in tx.rows(sa.select(event.c.id).where(same))]
+        asked = {row.decision_id for row in found if row.decision_id}
+        found += tx.rows(known.where(tx.among(event.c.decision_id, asked), event.c.id > ids[-1]))
+    gone = unsealed.delete().where(tx.among(unsealed.c.event_id, [row.id for row in found]))
+    waited = {row.event_id for row in tx.rows(gone.returning(unsealed.c.event_id))}
+    return sorted((row for row in found if row.id in waited), key=lambda row: str(row.id))
 
 
 def append(tx: WriteTx, first: int, event_ids: Sequence[str], full: Sequence[Tile], edge: Edge) -> None:
