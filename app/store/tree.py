@@ -82,15 +82,20 @@ def take(tx: WriteTx, limit: int) -> list[Row]:
     transaction told of a decision. Events of no decision stand alone: no verifier asks for two of them together.
     """
     oldest = sa.select(unsealed.c.event_id).order_by(unsealed.c.event_id).limit(limit)
-    ids = [row.event_id for row in tx.rows(oldest)]
-    known = sa.select(event.c.id, event.c.body, event.c.decision_id)
-    found = list(tx.rows(known.where(tx.among(event.c.id, ids))))
-    if len(ids) == limit:
-        asked = {row.decision_id for row in found if row.decision_id}
-        found += tx.rows(known.where(tx.among(event.c.decision_id, asked), event.c.id > ids[-1]))
-    gone = unsealed.delete().where(tx.among(unsealed.c.event_id, [row.id for row in found]))
-    waited = {row.event_id for row in tx.rows(gone.returning(unsealed.c.event_id))}
-    return sorted((row for row in found if row.id in waited), key=lambda row: str(row.id))
+    taken = _without_place(tx, unsealed.c.event_id.in_(oldest))
+    if len(taken) == limit:
+        same = tx.among(event.c.decision_id, {row.decision_id for row in taken if row.decision_id})
+        ids = {row.id for row in tx.rows(sa.select(event.c.id).where(same))} - {row.id for row in taken}
+        taken += _without_place(tx, tx.among(unsealed.c.event_id, ids)) if ids else []
+    return sorted(taken)
+
+
+def _without_place(tx: WriteTx, which: sa.ColumnElement[bool]) -> list[Row]:
+    """Those of them that wait, and now no more."""
+    gone = unsealed.delete().where(which).returning(unsealed.c.event_id)
+    ids = [row.event_id for row in tx.rows(gone)]
+    query = sa.select(event.c.id, event.c.body, event.c.decision_id).where(tx.among(event.c.id, ids))
+    return list(tx.rows(query)) if ids else []
 
 
 def append(tx: WriteTx, first: int, event_ids: Sequence[str], full: Sequence[Tile], edge: Edge) -> None:

@@ -68,13 +68,13 @@ def test_of_a_full_batch_only_the_same_decisions_come_along(house: House, monkey
 def test_to_take_events_reads_no_table_whole(house: House) -> None:
     db = house.db
     with db.write() as tx:
-        told = (Event(EventType.REVIEW_CLAIMED, f"rev_{n}", decision_id=f"dec_{n // 4}") for n in range(20_000))
+        told = (Event(EventType.REVIEW_CLAIMED, f"rev_{n}", decision_id=f"dec_{n // 4}") for n in range(6_000))
         events.record(tx, SYSTEM, *told)
     if not db.is_sqlite:
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")
     with db.write() as tx, plans(db, tx) as found:
-        assert 1000 <= len(tree.take(tx, 1000))
-    assert 3 == len(found)
+        assert 300 <= len(tree.take(tx, 300))
+    assert 2 <= len(found) <= 3
     whole = [plan for plan in found if "Seq Scan" in plan or "SCAN event" in plan]
     assert [] == whole
