@@ -6,8 +6,8 @@ from typing import Any
 
 from app.actions._settle import about, close
 from app.domain.access import Actor
-from app.domain.canonical import dumps
-from app.domain.erasure import Under
+from app.domain.canonical import dumps, packed
+from app.domain.erasure import Under, reasons_left
 from app.domain.events import Event, EventType
 from app.store import decisions, erasures, events, keys, reviews
 from app.store.db import ReadTx, WriteTx
@@ -35,7 +35,11 @@ def _erase(tx: WriteTx, actor: Actor, decision_id: str, under: Under, said: Mapp
     told = Event(EventType.DECISION_ERASED, row.id, decision_id=row.id, decision_type=row.decision_type, data=data)
     (event,) = events.record(tx, actor, told)
     by = {"erased_at": event.at, "erased_by": actor.id, "erased_under": under.value, "erased_event": event.id}
-    erasures.wipe(tx, row.id, dumps({"outcome": row.proposal_outcome, "confidence": row.confidence}), by)
+    left = {
+        "proposal": dumps({"outcome": row.proposal_outcome, "confidence": row.confidence}),
+        "reasons": packed(reasons_left(json.loads(row.reasons))).decode(),
+    }
+    erasures.wipe(tx, row.id, left, by)
     return True
 
 

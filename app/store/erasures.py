@@ -14,12 +14,12 @@ NOTHING: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def wipe(tx: WriteTx, decision_id: str, proposal: str, values: Mapping[str, Any]) -> None:
-    """Delete what a decision and its reviews hold; `proposal` is what is left of that, `values` say who erased it.
+def wipe(tx: WriteTx, decision_id: str, left: Mapping[str, str], by: Mapping[str, Any]) -> None:
+    """Delete what a decision and its reviews hold; `left` is what is kept of proposal and reasons, `by` who erased it.
 
     The decision must be marked first: the triggers of the other tables ask.
     """
-    tx.run(decision.update().where(decision.c.id == decision_id).values({**NOTHING, **values, "proposal": proposal}))
+    tx.run(decision.update().where(decision.c.id == decision_id).values({**NOTHING, **left, **by}))
     tx.run(review.update().where(review.c.decision_id == decision_id).values(note=None))
     asked = sa.select(review.c.id).where(review.c.decision_id == decision_id)
     tx.run(judgement.update().where(judgement.c.review_id.in_(asked)).values(rationale=None, salt=None))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.domain.access import Actor, Grant
 from app.domain.keys import same_digest, split_key
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import api_key, idempotency, person, role_grant
+from app.store.tables import api_key, decision, idempotency, person, role_grant
 
 KEEP_ANSWERS = timedelta(hours=24)
 FORGOTTEN = ""  # instead of a fingerprint, once what was submitted is erased: no body has it
@@ -99,6 +99,12 @@ def acting_as(tx: ReadTx, person_id: str) -> Sequence[str]:
     """Ids of the live keys that act as a person."""
     theirs = (api_key.c.person_id == person_id) & api_key.c.revoked_at.is_(None)
     return [row.id for row in tx.rows(sa.select(api_key.c.id).where(theirs).order_by(api_key.c.id))]
+
+
+def forget_names(tx: WriteTx, person_id: str, name: str) -> None:
+    """Give `name` to all keys that act as a person, save those that are the service of a decision: see its events."""
+    serves = sa.exists().where(decision.c.service == api_key.c.name)
+    tx.run(api_key.update().where(api_key.c.person_id == person_id, ~serves).values(name=name))
 
 
 def revoke(tx: WriteTx, key_id: str) -> bool:

@@ -8,12 +8,12 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.actions import erasure, retention, types
+from app.actions import erasure, reading, retention, types
 from app.domain.access import SYSTEM
+from app.domain.erasure import UNFIT
 from app.store import tables
 from app.store.db import Database
-from tests.actions.erasing import SECRET, Who, agreed
-from tests.actions.erasing import who as who
+from tests.actions.erasing import SECRET, Who, agreed, everything
 from tests.factories import REFUND, House, submission
 
 Erase = Callable[[House, Who], Any]
@@ -35,6 +35,23 @@ def by_retention(house: House, who: Who) -> Any:
         old = {"created_at": tx.now() - timedelta(days=200), "final_at": tx.now() - timedelta(days=200)}
         tx.run(tables.decision.update().where(tables.decision.c.subject == SECRET).values(old))
     return retention.retain(house.db)
+
+
+def test_reasons_no_longer_name_places_in_the_input_and_keep_their_codes(
+    client: TestClient, house: House, who: Who
+) -> None:
+    schema = {"type": "object", "additionalProperties": {"type": "integer"}}
+    types.apply(house.db, SYSTEM, REFUND | {"input_schema": schema, "on_invalid_input": "human_decides"})
+    body = submission(subject=SECRET) | {"input": {f"{SECRET}-key": "no number"}}
+    told = client.post("/api/v1/decisions", json=body, headers=house.headers("service")).json()
+    assert any(f"{SECRET}-key" in one["text"] for one in told["reasons"])
+    client.post(f"/api/v1/decisions/{told['id']}/cancellation", headers=house.headers("service"))
+    agreed(house.db, who)
+    view = reading.decision(house.db, who("auditor"), told["id"])
+    assert [one["code"] for one in told["reasons"]] == [one["code"] for one in view["reasons"]]
+    for before, after in zip(told["reasons"], view["reasons"], strict=True):
+        assert (UNFIT if before["code"] == "input_invalid" else before["text"]) == after["text"]
+    assert SECRET not in everything(house.db)
 
 
 def kept(db: Database) -> set[str]:
