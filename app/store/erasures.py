@@ -35,9 +35,9 @@ def drop_answers(tx: WriteTx, decision_ids: Iterable[str]) -> None:
 
 
 def of_subject(tx: ReadTx, subject: str, *, until: datetime | None = None) -> Sequence[sa.Row[Any]]:
-    """The decisions of a subject, oldest first: (id, decision_type, status, held_at)."""
+    """The decisions of a subject, oldest first: (id, decision_type, status, held_at, hold_cause)."""
     c = decision.c
-    query = sa.select(c.id, c.decision_type, c.status, c.held_at).where(c.subject == subject)
+    query = sa.select(c.id, c.decision_type, c.status, c.held_at, c.hold_cause).where(c.subject == subject)
     if until is not None:
         query = query.where(c.created_at <= until)
     return tx.rows(query.order_by(c.created_at, c.id))
