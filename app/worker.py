@@ -94,7 +94,7 @@ class Worker:
         while not self._stop.is_set():
             count = self._tried(lambda: self._todo[Duty.SEAL](self._db))
             pause = PERIOD if count is None else SEAL_PERIOD
-            self._stop.wait(0 if count == audit.BATCH else pause)
+            self._stop.wait(0 if (count or 0) >= audit.BATCH else pause)
 
     def _tried(self, work: Callable[[], T]) -> T | None:
         """What the work gives; None when it failed, which is told."""

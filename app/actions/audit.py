@@ -11,12 +11,14 @@ from app.store import tree
 from app.store.db import Database, ReadTx, WriteTx, reads, writes
 
 log = logging.getLogger(__name__)
-BATCH = 1000  # events in one transaction; on SQLite nobody else writes meanwhile
+BATCH = 1000  # events in one transaction, and the rest of their decisions; on SQLite nobody else writes meanwhile
 Row = Any
 
 
 def seal(db: Database, signer: Signer) -> int:
-    """Give at most BATCH waiting events their places, then sign the head. Returns how many; two at once are safe.
+    """Give BATCH waiting events their places, then sign the head. Returns how many; two at once are safe.
+
+    It is fewer than BATCH when none is left waiting, and more when their decisions have others that wait.
 
     Raises HandrailError when the tree does not go on from what was signed before.
     """

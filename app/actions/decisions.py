@@ -145,8 +145,7 @@ class _Batch:
         )
         used = {ticket: i for i, ticket in self.tickets.items() if ticket not in free}
         for ticket, row in keys.answers(self.tx, used).items():
-            same = row.fingerprint == self.items[used[ticket]].fingerprint
-            self.outcomes[used[ticket]] = _kept(row.answer) if same else reused_key()
+            self.outcomes[used[ticket]] = _answered(row, self.items[used[ticket]].fingerprint)
         self.tickets = {i: ticket for i, ticket in mine.items() if ticket in free}
 
     def _refuse(self) -> None:
@@ -235,9 +234,15 @@ def _cancel(tx: WriteTx, actor: Actor, row: Row) -> None:
     events.record(tx, actor, *happened)
 
 
-def _kept(text: str) -> Submitted:
-    answer = json.loads(text)
-    return Submitted(text, answer["id"], answer["tier"], "key")
+def _answered(kept: Row, fingerprint: str) -> Outcome:
+    """What a key that was used before answers to this body."""
+    if kept.fingerprint == keys.FORGOTTEN:
+        told = "What was submitted with this Idempotency-Key was erased; use a new one if it is to be submitted anew."
+        return Invalid(told, "idempotency_key_reused")
+    if kept.fingerprint != fingerprint:
+        return reused_key()
+    answer = json.loads(kept.answer)
+    return Submitted(kept.answer, answer["id"], answer["tier"], "key")
 
 
 def reused_key() -> Invalid:

@@ -19,6 +19,7 @@ from app.store.db import Database, ReadTx, WriteTx, new_id, reads, writes
 P = Permission
 Row = Any
 BATCH = 100
+OF_TYPE = "decision_type"
 NAMED = 5  # ids in a sentence
 LISTED = 100
 
@@ -149,18 +150,18 @@ def _ask_and_approve(tx: WriteTx, subject: str, cause: str) -> str:
 
 
 def finish(db: Database, request_id: str, actor: Actor) -> dict[str, Any]:
-    """Erase what an approved request asks for, some decisions at a time; the worker goes on where a process died."""
+    """Erase what an approved request asks for, some decisions at a time; the worker goes on where a process died.
+
+    It also goes on when a legal hold ends that began after the approval; until then the request stays approved.
+    """
     while (done := _some(db, request_id, actor)) is None:
         pass
     return done
 
 
 def finish_all(db: Database) -> int:
-    """Bring approved requests to their end. Returns how many."""
-    ids = _unfinished(db)
-    for request_id in ids:
-        finish(db, request_id, SYSTEM)
-    return len(ids)
+    """Bring approved requests to their end. Returns how many came to it."""
+    return sum(finish(db, request_id, SYSTEM)["state"] == "done" for request_id in _unfinished(db))
 
 
 @reads
@@ -173,19 +174,20 @@ def _some(tx: WriteTx, request_id: str, actor: Actor) -> dict[str, Any] | None:
     row: Row = erasures.lock(tx, request_id)
     if row.state != "approved":
         return _view(tx, row)
-    # What was submitted, put on hold or opened again after the approval is not part of it.
+    # What was submitted after the approval is not part of it, and what came under hold since waits for its end.
     rows = erasures.of_subject(tx, row.subject, until=row.decided_at)
     held = _held_types(tx, {one.decision_type for one in rows})
     found = [one for one in rows if _may_go(one) and one.decision_type not in held][:BATCH]
     said = {"request": row.id, "cause": row.cause}
-    gone = [one.id for one in found if erase(tx, actor, one.id, Under.REQUEST, **said)]
+    gone = erase(tx, actor, [one.id for one in found], Under.REQUEST, **said)
     erasures.drop_answers(tx, gone)
-    values: dict[str, Any] = {"erased": row.erased + len(gone)}
-    if not gone:
-        values |= {"state": "done", "subject": None}
+    if gone:
+        erasures.change(tx, row.id, {"erased": row.erased + len(gone)})
+        return None
+    if not rows:
+        erasures.change(tx, row.id, {"state": "done", "subject": None})
         erasures.drop_answers(tx, [row.id])  # whose fingerprint is of the subject
-    erasures.change(tx, row.id, values)
-    return _view(tx, erasures.lock(tx, row.id)) if not gone else None
+    return _view(tx, erasures.lock(tx, row.id))
 
 
 def _may_go(row: Row) -> bool:
@@ -199,15 +201,16 @@ def requests(tx: ReadTx, actor: Actor) -> list[dict[str, Any]]:
     rows = erasures.requests(tx, LISTED)
     ids = {one for row in rows for one in (row.requested_by, row.decided_by) if one}
     names = people.names(tx, ids)
-    return [_shown(row, names) | {"subject": row.subject} for row in rows]
+    return [_shown(tx, row, names) | {"subject": row.subject} for row in rows]
 
 
 def _view(tx: ReadTx, row: Row) -> dict[str, Any]:
-    return _shown(row, people.names(tx, {one for one in (row.requested_by, row.decided_by) if one}))
+    return _shown(tx, row, people.names(tx, {one for one in (row.requested_by, row.decided_by) if one}))
 
 
-def _shown(row: Row, names: dict[str, str]) -> dict[str, Any]:
+def _shown(tx: ReadTx, row: Row, names: dict[str, str]) -> dict[str, Any]:
     """Without the subject: this may be kept as an answer."""
+    held = _holds(tx, row) if row.state == "approved" else []
     return {
         "id": row.id,
         "state": row.state,
@@ -219,7 +222,16 @@ def _shown(row: Row, names: dict[str, str]) -> dict[str, Any]:
         "decided_by_name": row.decided_by and names.get(row.decided_by, "Handrail"),
         "decided_at": _moment(row.decided_at),
         "erased": row.erased,
+        "held": len(held),
+        "held_for": sorted(set(held)),
     }
+
+
+def _holds(tx: ReadTx, request: Row) -> list[str]:
+    """Why each decision that the request still waits for is held; a type's hold has no cause of its own."""
+    rows = erasures.of_subject(tx, request.subject, until=request.decided_at)
+    types = _held_types(tx, {one.decision_type for one in rows})
+    return [one.hold_cause or OF_TYPE for one in rows if one.held_at is not None or one.decision_type in types]
 
 
 def _moment(value: datetime | None) -> str | None:

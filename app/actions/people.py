@@ -19,6 +19,7 @@ from app.store.db import ReadTx, WriteTx, new_id, reads, writes
 P = Permission
 Row = Any
 ERASED = "Erased person"
+THEIRS = "Key of an erased person"
 
 
 @writes
@@ -124,7 +125,7 @@ def enable(tx: WriteTx, actor: Actor, person_id: str) -> None:
 
 @writes
 def erase(tx: WriteTx, actor: Actor, person_id: str) -> dict[str, Any]:
-    """Forget the name and address of somebody who left: the id stays, roles, keys and sign-in end.
+    """Forget name, address and names of keys of somebody who left: the id stays, roles, keys and sign-in end.
 
     Twice changes nothing. Raises NotFound, Forbidden, Conflict (`last_admin`, `own_person`).
     """
@@ -137,6 +138,7 @@ def erase(tx: WriteTx, actor: Actor, person_id: str) -> dict[str, Any]:
         _end_access(tx, actor, row)
         gone = {"name": ERASED, "email": person_id, "password_hash": None, "zone": "UTC", "shortcuts": True}
         store.change(tx, person_id, gone | {"erased_at": tx.now()})
+        key_store.forget_names(tx, person_id, THEIRS)
         events.record(tx, actor, Event(EventType.PERSON_ERASED, person_id))
     return _person(tx, person_id)
 

@@ -59,7 +59,7 @@ def _some(tx: WriteTx, slug: str, days: int, after: Key | None) -> tuple[int, Ke
     found = erasures.past(tx, slug, moment, after, BATCH)
     # An answer is kept with an event: looking through all of them for each old decision would hold the lock for long.
     answered = events.happened_since(tx, [one.id for one in found], tx.now() - 2 * keys.KEEP_ANSWERS)
-    gone = sum(erase(tx, SYSTEM, one.id, Under.RETENTION) for one in found)
+    gone = len(erase(tx, SYSTEM, [one.id for one in found], Under.RETENTION))
     erasures.drop_answers(tx, answered)
     if gone:
         data = {"erased": gone, "days": days, "ended_before": timestamp(moment)}

@@ -19,7 +19,11 @@ class NewErasure(Asked):
 
 
 class Erasure(Told):
-    """A request. `erased` counts decisions; `subject` is there in lists only, and null once the request is over."""
+    """A request. `erased` counts decisions; `subject` is there in lists only, and null once the request is over.
+
+    `held` counts those that came under legal hold after the approval: they are erased when it ends. `held_for` names
+    the causes of these holds, or `decision_type` where the whole type is held.
+    """
 
     id: str = Field(examples=["ers_0193d5a0-7c22-7b04-8f0e-51c3c9f9a0d2"])
     state: Literal["requested", "approved", "done", "declined"]
@@ -31,6 +35,8 @@ class Erasure(Told):
     decided_by_name: str | None
     decided_at: Moment | None
     erased: int
+    held: int
+    held_for: list[str] = Field(examples=[["litigation"]])
     subject: str | None = None
 
 

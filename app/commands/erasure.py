@@ -29,6 +29,8 @@ def erase_subject(
         done = erasure.erase_subject(db, subject, reason.value)
         _scrub(db, vacuum_full)
     typer.echo(f"{done['erased']} decisions were erased: request {done['id']}.")
+    if done["held"]:
+        say(f"{done['held']} are under legal hold; the worker erases them when it ends.")
 
 
 def user_erase(email: str, vacuum_full: Full = False) -> None:

@@ -1,6 +1,10 @@
 """Owns the causes of erasures and legal holds: codes, so that nothing about a person can stand in an event."""
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Any
+
+UNFIT = "The input did not match the decision type's schema."
 
 
 class Cause(StrEnum):
@@ -28,3 +32,8 @@ class Under(StrEnum):
 
     REQUEST = "request"
     RETENTION = "retention"
+
+
+def reasons_left(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The reasons {code, text, ...} of an erased decision: where texts named places in its input, they no longer do."""
+    return [{**one, "text": UNFIT} if one["code"] == "input_invalid" else {**one} for one in reasons]

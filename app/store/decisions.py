@@ -45,6 +45,12 @@ def lock(tx: WriteTx, decision_id: str) -> sa.Row[Any] | None:
     return tx.row(sa.select(decision).where(decision.c.id == decision_id).with_for_update())
 
 
+def fingerprints(tx: ReadTx, ids: Iterable[str]) -> dict[str, str]:
+    """What tells each decision's body from others, by id."""
+    query = sa.select(decision.c.id, decision.c.fingerprint).where(tx.among(decision.c.id, ids))
+    return {row.id: row.fingerprint for row in tx.rows(query)}
+
+
 def finalise(tx: WriteTx, decision_id: str, outcome: str, decided_by: str) -> bool:
     """End a pending decision; whether it was pending."""
     values = {"status": "final", "outcome": outcome, "decided_by": decided_by, "final_at": tx.now()}

@@ -14,12 +14,12 @@ NOTHING: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def wipe(tx: WriteTx, decision_id: str, proposal: str, values: Mapping[str, Any]) -> None:
-    """Delete what a decision and its reviews hold; `proposal` is what is left of that, `values` say who erased it.
+def wipe(tx: WriteTx, decision_id: str, left: Mapping[str, str], by: Mapping[str, Any]) -> None:
+    """Delete what a decision and its reviews hold; `left` is what is kept of proposal and reasons, `by` who erased it.
 
     The decision must be marked first: the triggers of the other tables ask.
     """
-    tx.run(decision.update().where(decision.c.id == decision_id).values({**NOTHING, **values, "proposal": proposal}))
+    tx.run(decision.update().where(decision.c.id == decision_id).values({**NOTHING, **left, **by}))
     tx.run(review.update().where(review.c.decision_id == decision_id).values(note=None))
     asked = sa.select(review.c.id).where(review.c.decision_id == decision_id)
     tx.run(judgement.update().where(judgement.c.review_id.in_(asked)).values(rationale=None, salt=None))
@@ -35,9 +35,9 @@ def drop_answers(tx: WriteTx, decision_ids: Iterable[str]) -> None:
 
 
 def of_subject(tx: ReadTx, subject: str, *, until: datetime | None = None) -> Sequence[sa.Row[Any]]:
-    """The decisions of a subject, oldest first: (id, decision_type, status, held_at)."""
+    """The decisions of a subject, oldest first: (id, decision_type, status, held_at, hold_cause)."""
     c = decision.c
-    query = sa.select(c.id, c.decision_type, c.status, c.held_at).where(c.subject == subject)
+    query = sa.select(c.id, c.decision_type, c.status, c.held_at, c.hold_cause).where(c.subject == subject)
     if until is not None:
         query = query.where(c.created_at <= until)
     return tx.rows(query.order_by(c.created_at, c.id))

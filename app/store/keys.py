@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from app.domain.access import Actor, Grant
 from app.domain.keys import same_digest, split_key
 from app.store.db import ReadTx, WriteTx
-from app.store.tables import api_key, idempotency, person, role_grant
+from app.store.tables import api_key, decision, idempotency, person, role_grant
 
 KEEP_ANSWERS = timedelta(hours=24)
+FORGOTTEN = ""  # instead of a fingerprint, once what was submitted is erased: no body has it
 
 
 def actors(tx: ReadTx, presented: Iterable[str]) -> dict[str, Actor]:
@@ -100,6 +101,12 @@ def acting_as(tx: ReadTx, person_id: str) -> Sequence[str]:
     return [row.id for row in tx.rows(sa.select(api_key.c.id).where(theirs).order_by(api_key.c.id))]
 
 
+def forget_names(tx: WriteTx, person_id: str, name: str) -> None:
+    """Give `name` to all keys that act as a person, save those that are the service of a decision: see its events."""
+    serves = sa.exists().where(decision.c.service == api_key.c.name)
+    tx.run(api_key.update().where(api_key.c.person_id == person_id, ~serves).values(name=name))
+
+
 def revoke(tx: WriteTx, key_id: str) -> bool:
     """Whether the key was alive."""
     alive = (api_key.c.id == key_id) & api_key.c.revoked_at.is_(None)
@@ -148,6 +155,15 @@ def forget_answers(tx: WriteTx, wanted: Iterable[tuple[str, str, str]]) -> None:
     for key_id, route, key in wanted:
         same = (idempotency.c.key_id == key_id) & (idempotency.c.route == route) & (idempotency.c.key == key)
         tx.run(idempotency.delete().where(same))
+
+
+def forget_bodies(tx: WriteTx, fingerprints: Iterable[str]) -> None:
+    """Of submissions with such a body keep only that their keys were used: a digest of what is erased proves guesses.
+
+    The rows stay, as with them gone a service that tries again would submit a second decision.
+    """
+    same = tx.among(idempotency.c.fingerprint, fingerprints)
+    tx.run(idempotency.update().where(same).values(fingerprint=FORGOTTEN, answer=None))
 
 
 def drop_answers_before(tx: WriteTx, moment: datetime) -> int:

@@ -76,11 +76,26 @@ def take_head(tx: WriteTx) -> Row | None:
 
 
 def take(tx: WriteTx, limit: int) -> list[Row]:
-    """(id, body) of the events that wait longest; they wait no more. Only for who holds the head."""
+    """(id, body, decision_id) of the events that wait longest; they wait no more. Only for who holds the head.
+
+    Where `limit` cuts, all that waits of the same decisions comes along, so that no checkpoint parts what one
+    transaction told of a decision. Events of no decision stand alone: no verifier asks for two of them together.
+    """
     oldest = sa.select(unsealed.c.event_id).order_by(unsealed.c.event_id).limit(limit)
-    gone = unsealed.delete().where(unsealed.c.event_id.in_(oldest)).returning(unsealed.c.event_id)
+    taken = _without_place(tx, unsealed.c.event_id.in_(oldest))
+    if len(taken) == limit:
+        same = tx.among(event.c.decision_id, {row.decision_id for row in taken if row.decision_id})
+        ids = {row.id for row in tx.rows(sa.select(event.c.id).where(same))} - {row.id for row in taken}
+        taken += _without_place(tx, tx.among(unsealed.c.event_id, ids)) if ids else []
+    return sorted(taken)
+
+
+def _without_place(tx: WriteTx, which: sa.ColumnElement[bool]) -> list[Row]:
+    """Those of them that wait, and now no more."""
+    gone = unsealed.delete().where(which).returning(unsealed.c.event_id)
     ids = [row.event_id for row in tx.rows(gone)]
-    return sorted(tx.rows(sa.select(event.c.id, event.c.body).where(tx.among(event.c.id, ids))))
+    query = sa.select(event.c.id, event.c.body, event.c.decision_id).where(tx.among(event.c.id, ids))
+    return list(tx.rows(query)) if ids else []
 
 
 def append(tx: WriteTx, first: int, event_ids: Sequence[str], full: Sequence[Tile], edge: Edge) -> None:

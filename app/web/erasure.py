@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.actions import erasure
+from app.actions.erasure import OF_TYPE
 from app.domain.access import P, declare
 from app.domain.erasure import Cause, HoldCause
 from app.domain.errors import Conflict, HandrailError, Invalid, NotFound
@@ -17,6 +18,7 @@ from app.web.forms import by_field
 
 router = APIRouter(route_class=Page)
 MAX_WORD: Final = 300
+Said = Callable[[dict[str, Any]], str]
 CAUSES: Final[dict[str, str]] = {
     Cause.NO_LONGER_NEEDED: "No longer needed (17(1)(a))",
     Cause.CONSENT_WITHDRAWN: "Consent was withdrawn (17(1)(b))",
@@ -25,6 +27,7 @@ CAUSES: Final[dict[str, str]] = {
     Cause.LEGAL_DUTY: "The law demands it (17(1)(e))",
     Cause.OTHER: "Another cause",
 }
+TYPE_HELD: Final = "the whole decision type"
 HOLDS: Final[dict[str, str]] = {
     HoldCause.LITIGATION: "Litigation",
     HoldCause.INVESTIGATION: "An investigation",
@@ -58,7 +61,8 @@ def _page(ask: Ask, error: HandrailError | None = None) -> Response:
         "erasures.html",
         status=status_of(error) if error else 200,
         waiting=[one for one in rows if one["state"] == "requested"],
-        over=[one for one in rows if one["state"] != "requested"],
+        going=[one for one in rows if one["state"] == "approved"],
+        over=[one for one in rows if one["state"] in ("done", "declined")],
         causes=list(CAUSES.items()),
         form=ask.form.typed() if error else {},
         errors=_wrong(error) if error else {},
@@ -71,28 +75,35 @@ def _wrong(error: HandrailError) -> dict[str, str]:
 
 
 def _row(ask: Ask, one: dict[str, Any]) -> dict[str, Any]:
-    return one | {"mine": one["requested_by"] == ask.me.person_id, "why": CAUSES.get(one["cause"], one["cause"])}
+    holds = [TYPE_HELD if cause == OF_TYPE else HOLDS.get(cause, cause) for cause in one["held_for"]]
+    why = CAUSES.get(one["cause"], one["cause"])
+    return one | {"mine": one["requested_by"] == ask.me.person_id, "why": why, "holds": holds}
 
 
 @router.post("/erasures/{erasure_id}/approve")
 @declare(P.ERASE)
 def approve(ask: AnAsk, erasure_id: str) -> Response:
     """Approve what another asked for, and erase."""
-    return _settled(ask, erasure.approve, erasure_id, "Erased. Decisions: {erased}.")
+    return _settled(ask, erasure.approve, erasure_id, _erased)
 
 
 @router.post("/erasures/{erasure_id}/decline")
 @declare(P.ERASE)
 def decline(ask: AnAsk, erasure_id: str) -> Response:
-    return _settled(ask, erasure.decline, erasure_id, "Declined: nothing was erased.")
+    return _settled(ask, erasure.decline, erasure_id, lambda _: "Declined: nothing was erased.")
 
 
-def _settled(ask: Ask, settle: Callable[..., dict[str, Any]], erasure_id: str, said: str) -> Response:
+def _erased(done: dict[str, Any]) -> str:
+    held = f" Under legal hold: {done['held']}; they go when it ends." if done["held"] else ""
+    return f"Erased. Decisions: {done['erased']}.{held}"
+
+
+def _settled(ask: Ask, settle: Callable[..., dict[str, Any]], erasure_id: str, said: Said) -> Response:
     try:
         done = settle(ask.db, ask.me, erasure_id)
     except Conflict as error:
         return ask.go("/erasures", error.detail, kind="error")
-    return ask.go("/erasures", said.format(**done))
+    return ask.go("/erasures", said(done))
 
 
 @router.post("/decisions/{decision_id}/hold")

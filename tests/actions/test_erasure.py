@@ -155,6 +155,31 @@ def test_a_type_that_comes_under_hold_after_the_approval_keeps_its_data(
     types.apply(house.db, SYSTEM, REFUND | {"legal_hold": True})
     run_once(house.db)
     assert [] == events(house.db, "decision.erased")
+    (row,) = erasure.requests(house.db, who("admin"))
+    assert ("approved", SECRET, 0, 1, ["decision_type"]) == tuple(
+        row[name] for name in ("state", "subject", "erased", "held", "held_for")
+    )
+
+
+def test_a_request_that_meets_a_later_hold_says_what_it_waits_for_and_ends_with_the_hold(
+    client: TestClient, house: House, who: Who
+) -> None:
+    first, second = submit(client, house), submit(client, house)
+    asked = erasure.request(house.db, who("admin"), SECRET, "objection")
+    erasure._approve(house.db, who("boss"), asked["id"])
+    erasure.hold(house.db, who("admin"), second["id"], "litigation")
+    for _ in range(2):
+        done = erasure.finish(house.db, asked["id"], SYSTEM)
+        assert ("approved", 1, 1, ["litigation"]) == tuple(done[n] for n in ("state", "erased", "held", "held_for"))
+        assert 0 == run_once(house.db)["erase"]
+    assert [first["id"]] == [one["object"]["id"] for one in events(house.db, "decision.erased")]
+    with pytest.raises(Conflict, match=f"{second['id']} is under legal hold"):
+        erasure.request(house.db, who("admin"), SECRET, "objection")
+    erasure.release_hold(house.db, who("admin"), second["id"])
+    assert 1 == run_once(house.db)["erase"]
+    (row,) = erasure.requests(house.db, who("admin"))
+    assert ("done", None, 2, 0, []) == tuple(row[name] for name in ("state", "subject", "erased", "held", "held_for"))
+    assert SECRET not in everything(house.db)
 
 
 @pytest.mark.parametrize("name", ["reviewer", "auditor", "lead", "owner"])

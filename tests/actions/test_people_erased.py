@@ -43,6 +43,21 @@ def test_name_and_address_go_and_the_id_stays(house: House) -> None:
     assert before == len(bodies(house.db))
 
 
+def test_names_of_their_keys_go_unless_they_are_the_name_of_a_service(client: TestClient, house: House) -> None:
+    left = house.people["reviewer"]
+    for name in ("Ada's laptop", "Ada's phone", "refund bot"):
+        token = key(house.db, name, "decisions:read", "decisions:write", person_id=left)
+    people.revoke_key(house.db, SYSTEM, next(k["id"] for k in people.keys(house.db, SYSTEM) if "laptop" in k["name"]))
+    told = client.post("/api/v1/decisions", json=submission(), headers={"Authorization": f"Bearer {token}"})
+    assert 201 == told.status_code
+    people.erase(house.db, SYSTEM, left)
+    theirs = [one["name"] for one in people.keys(house.db, SYSTEM) if one["person_id"] == left]
+    assert ["Key of an erased person"] * 3 + ["refund bot"] == sorted(theirs)
+    assert "service" in {one["name"] for one in people.keys(house.db, SYSTEM)}
+    assert [] == [kind for kind, body in bodies(house.db) if b"Ada" in body or b"reviewer-key" in body]
+    assert ["decision.submitted"] == [kind for kind, body in bodies(house.db) if b"refund bot" in body]
+
+
 def test_the_address_is_free_again_and_the_erased_get_nothing(house: House) -> None:
     left = house.people["reviewer"]
     people.erase(house.db, SYSTEM, left)

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app import signing
 from app.actions import types
 from app.domain.access import SYSTEM
+from app.domain.notes import Signer
 from app.store.db import Database
 from tests.factories import POLICY, REFUND, key, person, put_policy
-from tests.faults import history
+from tests.faults import history, log
 from tests.faults.clients import Call, Client, Door, Record, Reviewer, Submitter, finish, submission
 from tests.faults.servers import App, Here, Process, worker
 
 FULL = os.environ.get("HANDRAIL_FAULTS") == "full"
 REVIEWERS = 6
+ORIGIN = "faults.example/log"
 
 
 class Site:
@@ -29,6 +32,10 @@ class Site:
         self.record = Record()
         self.processes: list[Process | Here] = []
         self._doors: list[Door] = []
+        self.key_file = folder / "signing.key"
+        if not self.key_file.exists():
+            signing.create_key(self.key_file, ORIGIN)
+        self._workers: list[Process] = []
         self.db = Database(url, pool_size=5)
         types.apply(self.db, SYSTEM, {**REFUND, "lease": f"{lease}s"})
         put_policy(self.db, POLICY)
@@ -41,7 +48,7 @@ class Site:
         self.keys["auditor"] = key(self.db, "auditor", "audit:read", person_id=auditor)
 
     def app(self, *options: str, url: str = "", **env: str) -> App:
-        made = App(url or self.url, self.folder, *options, **env)
+        made = App(url or self.url, self.folder, *options, **self._signing, **env)
         self.processes.append(made)
         return made.start()
 
@@ -57,9 +64,14 @@ class Site:
         return made.start()
 
     def worker(self) -> Process:
-        made = worker(self.url, self.folder)
+        made = worker(self.url, self.folder, **self._signing)
         self.processes.append(made)
+        self._workers.append(made)
         return made.start()
+
+    @property
+    def _signing(self) -> dict[str, str]:
+        return {"HANDRAIL_ORIGIN": ORIGIN, "HANDRAIL_SIGNING_KEY_FILE": str(self.key_file)}
 
     def door(self, port: int, who: str, **options: Any) -> Door:
         self._doors.append(Door(self.record, port, self.keys[who], **options))
@@ -115,6 +127,15 @@ class Site:
         self.record.calls.sort(key=lambda call: call.start)
         held = history.read(self.db)
         return self.record.faults + history.faults(held, self.record.calls, self.people, self.lease)
+
+    def log_faults(self) -> list[str]:
+        """What is wrong with the audit tree once all is sealed. Ends the workers, so that nothing happens meanwhile."""
+        until(lambda: bool(log.read(self.db).checkpoints), 60, "a worker has signed something")
+        for one in self._workers:
+            one.kill()
+        signer = Signer(ORIGIN, (signing.read_key(self.key_file, ORIGIN),))
+        until(lambda: log.finished(self.db, signer), 60, "every event is sealed and signed for")
+        return log.faults(log.read(self.db), signer)
 
     def unanswered(self) -> list[str]:
         """What took effect and was not answered."""

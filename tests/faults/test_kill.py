@@ -1,4 +1,4 @@
-"""Processes and PostgreSQL are killed under load; what was acknowledged is there, and nothing half done."""
+"""Processes and PostgreSQL are killed under load; what was acknowledged is there, nothing half done, the log whole."""
 
 import random
 import time
@@ -34,7 +34,7 @@ def test_what_was_acknowledged_survives_kill_9(
         for _ in range(amount.kills):
             victim = random.choice([*apps, *apps, worker])
             _kill_under_load(site, victim)
-    broken = site.faults() + site.export_faults(apps[0].port)
+    broken = site.faults() + site.export_faults(apps[0].port) + site.log_faults()
     report(
         "kill -9 of app and worker", kills=amount.kills, decisions=site.acknowledged("submit"),
         verdicts=site.acknowledged("verdict"), faults=len(broken),
@@ -68,7 +68,7 @@ def test_what_was_acknowledged_survives_postgres_stopped_immediately(
             assert 503 == app.ask("/readyz", within=30)
             cluster.start()
             slowest = max(slowest, site.await_progress(1, within=amount.soon))
-    broken = site.faults() + site.export_faults(app.port)
+    broken = site.faults() + site.export_faults(app.port) + site.log_faults()
     report(
         "PostgreSQL stop -m immediate", "postgres", stops=amount.stops, decisions=site.acknowledged("submit"),
         verdicts=site.acknowledged("verdict"), slowest_recovery_s=slowest, faults=len(broken),

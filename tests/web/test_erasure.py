@@ -33,6 +33,21 @@ def test_one_administrator_asks_and_another_approves(house: House) -> None:
     assert "What the AI was given" not in page
 
 
+def test_a_request_that_meets_a_later_hold_says_so(house: House) -> None:
+    told = [house.submit(amount=100 + n, subject=SUBJECT) for n in range(2)]
+    admin = house.browser("admin")
+    erasure._ask_and_approve(house.db, SUBJECT, "objection")
+    erasure.hold(house.db, SYSTEM, told[1]["id"], "litigation")
+    erasure.finish_all(house.db)
+    page = admin.get("/erasures")
+    assert "Approved, and not over" in page
+    assert ("Under legal hold" in page, "Litigation" in page, SUBJECT in page) == (True, True, True)
+    erasure.release_hold(house.db, SYSTEM, told[1]["id"])
+    erasure.finish_all(house.db)
+    page = admin.get("/erasures")
+    assert ("Approved, and not over" in page, SUBJECT in page) == (False, False)
+
+
 def test_what_cannot_be_erased_is_said_beside_the_subject(house: House) -> None:
     house.submit(subject=SUBJECT)
     admin = house.browser("admin")
