@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from app.domain.errors import Malformed
 from app.store import _patience
 
-PG_LIMITS = {"statement_timeout": "7s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "60s"}
+# A transaction whose client says no more for 5 s has lost it (ours take milliseconds), and others wait for its locks.
+PG_LIMITS = {"statement_timeout": "7s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "5s"}
 # Compiling a plan takes longer than any statement of ours.
 PG_SETTINGS = PG_LIMITS | {"jit": "off"}
 # A peer that is gone is noticed by the kernel, and see _patience for one that is there and says nothing.

@@ -18,7 +18,7 @@ from uuid_utils import uuid7
 
 from app.domain.errors import Malformed, Unavailable
 from app.store import _bulk, _patience, _scrub
-from app.store._engines import SOON_GONE, postgres_engine, sqlite_engine
+from app.store._engines import PG_LIMITS, SOON_GONE, postgres_engine, sqlite_engine
 from app.store._engines import driver_url as driver_url
 from app.store._patience import request_begins as request_begins
 from app.store._patience import request_rests as request_rests
@@ -236,8 +236,8 @@ class Database:
         """Let one migration run at a time; SQLite's BEGIN IMMEDIATE does it already."""
         if not self.is_sqlite:
             _patience.be_endless(tx.connection)
-            tx.run(sa.text("SET LOCAL statement_timeout = 0"))
-            tx.run(sa.text("SET LOCAL lock_timeout = 0"))
+            for limit in PG_LIMITS:
+                tx.run(sa.text(f"SET LOCAL {limit} = 0"))
             tx.run(sa.text("SELECT pg_advisory_xact_lock(4850321)"))
 
     def scrub(self, *, full: bool = False) -> bool:

@@ -49,8 +49,7 @@ def test_no_request_hangs_and_nothing_is_lost(broken: tuple[Site, Proxy], amount
         for name, fault in list(FAULTS.items()) * amount.network_rounds:
             site.await_progress(5, 1)
             fault(proxy, amount)
-            healed[name] = max(healed[name], site.await_progress(1, within=amount.soon))
-            site.await_progress(0, 1)
+            healed[name] = max(healed[name], site.await_progress(1, 1, within=amount.soon))
     wrong = site.faults()
     for name, seconds in healed.items():
         report(name, "postgres", rounds=amount.network_rounds, healed_s=seconds, slowest_request_s=site.record.slowest,
