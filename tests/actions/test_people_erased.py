@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.actions import erasure, people, reads, reviews, sessions
+from app.actions import erasure, people, reading, reads, reviews, sessions
 from app.actions.sessions import actor_of_key
 from app.domain.access import SYSTEM, Actor
 from app.domain.errors import Conflict, Forbidden, Unauthenticated
@@ -125,6 +125,7 @@ def walk(client: TestClient, house: House) -> None:
     told = reads.Reads(house.db)
     told.people(me(house, "admin"), 8)
     told.person(me(house, "admin"), house.people["reviewer"])
+    told.event(me(house, "admin"), reading.event_list(house.db, SYSTEM).data[0]["id"], None, None)
     sign(house)
     reviewer = house.people["reviewer"]
     people.disable(house.db, me(house, "admin"), reviewer)
