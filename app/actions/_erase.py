@@ -22,7 +22,7 @@ def erase(tx: WriteTx, actor: Actor, decision_ids: Sequence[str], under: Under, 
     """
     bodies = decisions.fingerprints(tx, decision_ids)
     gone = [one for one in decision_ids if _erase(tx, actor, one, under, said)]
-    keys.forget_bodies(tx, [bodies[one] for one in gone])
+    keys.forget_bodies(tx, {one: bodies[one] for one in gone})
     return gone
 
 

@@ -206,6 +206,8 @@ def _decisions(
 def _page(tx: ReadTx, asked: Asked, named: verify.Named, after: str) -> tuple[list[dict[str, Any]], str | None]:
     rows = bundles.page(tx, asked.filters, after, PAGE)
     ids = [row.id for row in rows]
+    parts = bundles.reviews_of(tx, ids)
+    # Events come last: PostgreSQL gives each statement what is committed by then, and so they tell of every change.
     told: dict[str, list[Any]] = {id: [] for id in ids}
     later = set()
     for one in bundles.events_of(tx, ids):
@@ -217,7 +219,6 @@ def _page(tx: ReadTx, asked: Asked, named: verify.Named, after: str) -> tuple[li
             raise Conflict("Something was erased while the bundle was made. Make it again.", "erased_meanwhile")
         else:
             later.add(one.decision_id)
-    parts = bundles.reviews_of(tx, ids)
     asked_of, said, judged = (_grouped(part, key) for part, key in zip(parts, KEYS, strict=False))
     seen = {one.id: one for one in parts[3]}
     lines = []

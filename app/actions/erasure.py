@@ -184,7 +184,7 @@ def _some(tx: WriteTx, request_id: str, actor: Actor) -> dict[str, Any] | None:
     if gone:
         erasures.change(tx, row.id, {"erased": row.erased + len(gone)})
         return None
-    if not rows:
+    if all(one.status == "pending" for one in rows):  # it was submitted while the approval was
         erasures.change(tx, row.id, {"state": "done", "subject": None})
         erasures.drop_answers(tx, [row.id])  # whose fingerprint is of the subject
     return _view(tx, erasures.lock(tx, row.id))

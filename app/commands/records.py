@@ -76,10 +76,13 @@ def export_bundle(
 def _keep(out: Path, chunks: Iterator[bytes]) -> None:
     # Half an export must never look like a whole one.
     part = out.with_name(f"{out.name}.part")
-    with part.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-    part.replace(out)
+    try:
+        with part.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
     say(f"{out} is written.")
 
 

@@ -30,7 +30,7 @@
 
   // --- What is asked of the server, and what is wrong with its answer ---
 
-  async function asked(url) {
+  async function asked(url, matters = () => true) {
     let answer;
     try {
       answer = await fetch(url, { signal: making.aborter.signal, redirect: "manual" });
@@ -40,8 +40,14 @@
     }
     // A page that needs a session sends whoever has none to the sign-in page.
     if (answer.type === "opaqueredirect") throw new Problem(`Your session has ended, so nothing was saved. ${ADVICE[401]}`);
-    if (!answer.ok) throw new Problem(await sentence(answer));
+    if (!answer.ok && matters(answer.status)) throw new Problem(await sentence(answer));
     return answer;
+  }
+
+  // A size that the server cannot tell just now keeps nobody from the bundle.
+  async function expected(url) {
+    const answer = await asked(url, (status) => status < 500);
+    return answer.ok ? answer.json() : { bytes: 0, events: 0 };
   }
 
   async function sentence(answer) {
@@ -76,7 +82,6 @@
 
   function save(whole, answer) {
     const [, name] = answer.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/) ?? [null, "handrail-bundle.zip"];
-    if (ended?.saved) URL.revokeObjectURL(ended.saved.url);
     const saved = { url: URL.createObjectURL(whole), name, size: whole.size, seconds: spent() };
     Object.assign(document.createElement("a"), { href: saved.url, download: name }).click();
     return saved;
@@ -92,7 +97,7 @@
     show();
     if (document.activeElement?.form === form) part("cancel")?.focus();
     try {
-      const about = await (await asked(`${form.dataset.size}?${query}`)).json();
+      const about = await expected(`${form.dataset.size}?${query}`);
       if (about.bytes > MOST) {
         end("left", `This bundle is about ${size(about.bytes)}. Your browser downloads it by itself, and shows how far it is.`);
         form.submit();
@@ -113,9 +118,10 @@
 
   function end(kind, text, saved = null) {
     const here = document.activeElement === part("cancel");
+    if (ended?.saved) URL.revokeObjectURL(ended.saved.url);
     making = null;
     ended = { kind, text, saved };
-    announce("");
+    announce({ saved: `Saved: ${text}`, left: text }[kind] ?? ""); // a failure is an alert of its own
     show();
     if (here) document.querySelector("[data-bundle] button")?.focus();
   }
@@ -146,8 +152,8 @@
     if (known && bytes) bar.value = bytes / about;
     else bar.removeAttribute("value");
     const count = `about ${events.toLocaleString("en")} ${events === 1 ? "event" : "events"}`;
-    const expected = known ? `of about ${size(about)}` : `, more than the ${size(about)} that were expected`;
-    part("so-far").textContent = bytes ? `${size(bytes)} ${expected}`.replace(" ,", ",") : "The server gets it ready";
+    const more = about ? `, more than the ${size(about)} that were expected` : "";
+    part("so-far").textContent = bytes ? size(bytes) + (known ? ` of about ${size(about)}` : more) : "The server gets it ready";
     part("spent").textContent = about ? `${count}, ${clock(spent())}` : clock(spent());
     const quarter = known ? Math.floor((4 * bytes) / about) : making.quarter;
     if (quarter <= making.quarter) return;

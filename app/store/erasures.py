@@ -90,7 +90,7 @@ def change(tx: WriteTx, request_id: str, values: Mapping[str, Any]) -> None:
 
 def requests(tx: ReadTx, limit: int) -> Sequence[sa.Row[Any]]:
     """The newest requests; those that wait for somebody come first."""
-    waits = sa.case((erasure.c.state == "requested", 0), else_=1)
+    waits = sa.case((erasure.c.state == "requested", 0), (erasure.c.state == "approved", 1), else_=2)
     return tx.rows(sa.select(erasure).order_by(waits, erasure.c.requested_at.desc(), erasure.c.id).limit(limit))
 
 

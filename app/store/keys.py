@@ -1,6 +1,7 @@
 """Owns API keys and the answers kept for their Idempotency-Keys."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -157,13 +158,17 @@ def forget_answers(tx: WriteTx, wanted: Iterable[tuple[str, str, str]]) -> None:
         tx.run(idempotency.delete().where(same))
 
 
-def forget_bodies(tx: WriteTx, fingerprints: Iterable[str]) -> None:
-    """Of submissions with such a body keep only that their keys were used: a digest of what is erased proves guesses.
+def forget_bodies(tx: WriteTx, bodies: Mapping[str, str]) -> None:
+    """Of submissions of decisions (fingerprints by id) keep only that their keys were used: a digest proves guesses.
 
-    The rows stay, as with them gone a service that tries again would submit a second decision.
+    The rows stay, as with them gone a service that tries again would submit a second decision. What was answered to a
+    twin with the same body is another decision's.
     """
-    same = tx.among(idempotency.c.fingerprint, fingerprints)
-    tx.run(idempotency.update().where(same).values(fingerprint=FORGOTTEN, answer=None))
+    c = idempotency.c
+    for row in tx.rows(sa.select(idempotency).where(tx.among(c.fingerprint, bodies.values()))) if bodies else ():
+        if row.answer and json.loads(row.answer).get("id") in bodies:
+            mine = (c.key_id == row.key_id) & (c.route == row.route) & (c.key == row.key)
+            tx.run(idempotency.update().where(mine).values(fingerprint=FORGOTTEN, answer=None))
 
 
 def drop_answers_before(tx: WriteTx, moment: datetime) -> int:

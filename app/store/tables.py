@@ -148,7 +148,7 @@ class Idempotency(SQLModel, table=True):
     key_id: str = Field(primary_key=True, sa_type=TEXT)
     route: str = Field(primary_key=True, sa_type=TEXT)
     key: str = Field(primary_key=True, sa_type=TEXT)
-    fingerprint: str = Field(sa_type=TEXT)
+    fingerprint: str = Field(index=True, sa_type=TEXT)
     answer: str | None = Field(default=None, sa_type=TEXT)
     created_at: datetime = Field(index=True, sa_type=UtcDateTime)
 

@@ -410,7 +410,8 @@ class Review:
         must(action in ("approve", "override", "decide", "escalate", "abstain"), "there is no such action")
         must((outcome is None) == (action in ("escalate", "abstain")), "a ruling has an outcome, and nothing else has")
         judged = self.judged.get(self.holder, {"time": None})["time"]
-        self.said[e["data"]["verdict"]] = (e, self.claimed, judged if self.asked.get("blind") else self.claimed)
+        shown = {"proposal_shown_at": judged if self.asked["blind"] else self.claimed} if "blind" in self.asked else {}
+        self.said[e["data"]["verdict"]] = (e, self.claimed, shown)
         self.rulings += [outcome] if outcome is not None else []
         self.holder = None
 
@@ -579,7 +580,7 @@ def compare_review(line: Any, found: Review, gone: set[str]) -> None:
         must(one["id"] in found.said, f"{found.id}: no event tells of the verdict {one['id']}")
         e, claimed, shown = found.said[one["id"]]
         expected = {"person": e["actor"]["person"], "key": e["actor"]["key"], "at": e["time"], "claimed_at": claimed,
-                    "proposal_shown_at": shown, "outcome": e["after"]["outcome"]}  # fmt: skip
+                    "outcome": e["after"]["outcome"], **shown}  # fmt: skip
         agree(one, expected | {name: e["data"][name] for name in ("action", "reason_code")}, f"{one['id']}: ")
         kept(one["committed"], e, gone, f"{one['id']}: ")
     counts = (len({one["id"] for one in line["verdicts"]}), len({one["person"] for one in line["judgements"]}))
@@ -864,9 +865,7 @@ def report(audit: Audit, trusted: bool, event: str | None) -> list[str]:
     if not audit.keys:
         told.append("NOT SIGNED: whoever made it had no key, so it only agrees with itself.")
     elif not trusted:
-        told.append(
-            "It was checked with the keys that it brings: it is whole, but that proves not whose it is. Give --key."
-        )
+        told.append("It was checked with its own keys: it is whole, but that proves not whose it is. Give --key.")
     if audit.older:
         told.append(
             f"{audit.older} decisions are older than numbered events: their bytes are proved, their steps are not."

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.actions import erasure, reading, retention, types
+from app.actions._erase import erase
 from app.domain.access import SYSTEM
-from app.domain.erasure import UNFIT
+from app.domain.erasure import UNFIT, Under
 from app.store import tables
 from app.store.db import Database
 from tests.actions.erasing import SECRET, Who, agreed, everything
@@ -91,3 +92,20 @@ def test_no_digest_of_an_erased_body_is_kept_and_its_key_submits_nothing_more(
     assert "true" == submit("other", OTHER).headers["Idempotent-Replayed"]
     assert count == decisions(house.db)
     assert 201 == submit("a new one", BODY).status_code
+
+
+def test_a_twin_with_the_same_body_keeps_its_answer(client: TestClient, house: House, who: Who) -> None:
+    """One of the two is under legal hold, so it is not erased, and its key goes on answering."""
+    body = {**BODY, "external_id": None}
+    first, second = (
+        client.post("/api/v1/decisions", json=body, headers=house.headers("service", Idempotency_Key=key)).json()
+        for key in ("first", "second")
+    )
+    erasure.hold(house.db, who("admin"), second["id"], "litigation")
+    with house.db.write() as tx:
+        assert [first["id"]] == erase(tx, SYSTEM, [first["id"], second["id"]], Under.REQUEST)
+    codes = {}
+    for key in ("first", "second"):
+        again = client.post("/api/v1/decisions", json=body, headers=house.headers("service", Idempotency_Key=key))
+        codes[key] = (again.status_code, again.json().get("id"))
+    assert {"first": (422, None), "second": (201, second["id"])} == codes

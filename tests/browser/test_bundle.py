@@ -108,7 +108,7 @@ def test_a_bundle_goes_on_while_other_pages_are_looked_at(embedded_site: Site, g
     expect(page.get_by_role("progressbar", name="Making the bundle")).to_be_visible()
     with page.expect_download():
         gate.set()
-    expect(page.get_by_text("Saved: handrail-bundle.zip")).to_be_visible()
+    expect(page.locator("[data-ended=saved]")).to_contain_text("Saved: handrail-bundle.zip")
 
 
 def test_a_bundle_that_is_cancelled_is_not_saved(embedded_site: Site, gate: threading.Event) -> None:
@@ -121,7 +121,7 @@ def test_a_bundle_that_is_cancelled_is_not_saved(embedded_site: Site, gate: thre
     gate.set()
     with page.expect_download():
         made(page)
-    expect(page.get_by_text("Saved: handrail-bundle.zip")).to_be_visible()
+    expect(page.locator("[data-ended=saved]")).to_contain_text("Saved: handrail-bundle.zip")
     assert 1 == len(saved)
 
 
@@ -187,7 +187,9 @@ def test_a_very_large_bundle_is_left_to_the_browsers_own_download(
     with page.expect_download() as download:
         made(page)
     assert download.value.url.startswith(embedded_site.url)
-    expect(page.get_by_text("Your browser downloads it by itself, and shows how far it is.")).to_be_visible()
+    expect(
+        page.locator("[data-ended=left]").get_by_text("Your browser downloads it by itself, and shows how far it is.")
+    ).to_be_visible()
 
 
 def test_without_scripts_the_button_downloads(embedded_site: Site) -> None:

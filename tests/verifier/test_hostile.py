@@ -185,7 +185,7 @@ def test_sizes_that_lie_are_found(verify: Verify) -> None:
     assert 1 == verify(world.bundle(KEY, lambda parts: parts.manifest.update(whole_log=True), only=lambda id: False))[0]
 
 
-def test_it_is_written_in_the_python_that_the_docs_promise() -> None:
+def test_its_syntax_is_that_of_the_python_that_the_docs_promise() -> None:
     assert ast.parse(FILE.read_text(), feature_version=(3, 9)).body
     assert "3.9" in FILE.with_name("VERIFY.md").read_text()
 
