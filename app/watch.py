@@ -5,6 +5,7 @@ Must not hold a connection while it waits. Polling works across processes on bot
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -42,14 +43,17 @@ class Watch:
         self._thread.shutdown()
 
     async def ended(self, decision_id: str, seconds: float) -> None:
-        """Return when the decision is no longer pending, or after `seconds`."""
+        """Return when the decision is no longer pending, or after `seconds` or up to a tenth less.
+
+        So those who began to wait together do not all ask again together.
+        """
         if self._stopping:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(decision_id, set()).add(future)
         self._somebody.set()
         try:
-            await asyncio.wait_for(future, seconds)
+            await asyncio.wait_for(future, seconds * random.uniform(0.9, 1))  # noqa: S311
         except TimeoutError:
             pass
         finally:

@@ -31,3 +31,19 @@ def test_a_look_that_fails_is_followed_by_another(monkeypatch: pytest.MonkeyPatc
 
     in_loop(wait())
     assert [frozenset({"dec_1"})] * 3 == looks[:3]
+
+
+def test_those_who_began_to_wait_together_do_not_ask_again_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def wait_for(_: Any, seconds: float) -> None:
+        waits.append(seconds)
+
+    async def wait() -> None:
+        one = watch.Watch(cast(Database, None))
+        await asyncio.gather(*(one.ended(f"dec_{number}", 30) for number in range(100)))
+
+    monkeypatch.setattr(watch.asyncio, "wait_for", wait_for)
+    in_loop(wait())
+    assert 100 == len(set(waits))
+    assert [] == [one for one in waits if not 27 <= one <= 30]
