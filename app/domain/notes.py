@@ -8,6 +8,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -35,12 +36,17 @@ class Key:
     @property
     def id(self) -> bytes:
         """The four bytes that signatures say; an identifier, no proof of anything."""
-        return sha256(self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public).digest()[:4]
+        return _key_id(self.name, self.algorithm, self.public)
 
     @property
     def vkey(self) -> str:
         """`<name>+<id in hex>+<base64 of algorithm and key>`: what verifiers are given."""
         return f"{self.name}+{self.id.hex()}+{_base64(bytes([self.algorithm]) + self.public)}"
+
+
+@lru_cache(maxsize=64)
+def _key_id(name: str, algorithm: int, public: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + bytes([algorithm]) + public).digest()[:4]
 
 
 def key_of(vkey: str) -> Key:
