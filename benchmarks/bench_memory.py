@@ -20,7 +20,7 @@ HOUR = 180_000
 def main() -> None:
     """Measure one process on each database."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=120.0, help="at most so long on each database")
+    parser.add_argument("--seconds", type=float, default=240.0, help="at most so long on each database")
     parser.add_argument("--requests", type=int, default=HOUR)
     parser.add_argument("--warm", type=float, default=20.0)
     asked = parser.parse_args()
