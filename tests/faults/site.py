@@ -128,9 +128,13 @@ class Site:
         held = history.read(self.db)
         return self.record.faults + history.faults(held, self.record.calls, self.people, self.lease)
 
+    def await_signed(self) -> None:
+        """Wait until a worker is up. One that finds no database at its start ends, and is for a supervisor to start."""
+        until(lambda: bool(log.read(self.db).checkpoints), 60, "a worker has signed something")
+
     def log_faults(self) -> list[str]:
         """What is wrong with the audit tree once all is sealed. Ends the workers, so that nothing happens meanwhile."""
-        until(lambda: bool(log.read(self.db).checkpoints), 60, "a worker has signed something")
+        self.await_signed()
         for one in self._workers:
             one.kill()
         signer = Signer(ORIGIN, (signing.read_key(self.key_file, ORIGIN),))

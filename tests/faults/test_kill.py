@@ -59,6 +59,7 @@ def test_what_was_acknowledged_survives_postgres_stopped_immediately(
     site = new_site(cluster.url, lease=LEASE)
     app = site.app()
     site.worker()
+    site.await_signed()
     slowest = 0.0
     with site.loaded([app.port]):
         for _ in range(amount.stops):
